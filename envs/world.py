@@ -1,0 +1,163 @@
+"""A world: factors, a picture of every state, and the actions that move the factors."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .factors import FactorSpace, IntArray, whole
+from .registry import Registry, UsageError
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action: it moves one factor by a fixed amount.
+
+    Attributes:
+        name: What it does, for people ("up").
+        factor: The column of the factor that it moves.
+        amount: By how many values, signed.
+        angle: The rotation that it stands for, in radians, signed; 0 if its factor is not cyclic.
+        inverse: The code of the action that undoes it, or ``None``.
+    """
+
+    name: str
+    factor: int
+    amount: int
+    angle: float
+    inverse: int | None
+
+
+class World(ABC):
+    """A world is ``factors + render + act``; environments, data sets and ground truth are derived from it.
+
+    Attributes:
+        factors: The states.
+        actions: The actions; an action's code is its place here.
+        image_shape: ``(H, W, C)`` of a picture.
+    """
+
+    factors: FactorSpace
+    actions: tuple[Action, ...]
+    image_shape: tuple[int, int, int]
+
+    @abstractmethod
+    def render(self, factors: IntArray) -> NDArray[np.uint8]:
+        """Pictures of states: a pure function of them.
+
+        Args:
+            factors: int64 [N, K].
+
+        Returns:
+            uint8 [N, H, W, C].
+
+        Raises:
+            UsageError: A row is no state of this world.
+        """
+
+    def act(self, factors: IntArray, actions: IntArray) -> IntArray:
+        """The states after one action each; a pure function.
+
+        Unless a world overrides this, the factor of the action moves by the action's amount, around the circle if
+        it is cyclic, and no further than its ends if it is ordinal.
+
+        Args:
+            factors: int64 [N, K].
+            actions: Codes, int64 [N].
+
+        Returns:
+            int64 [N, K].
+
+        Raises:
+            UsageError: A row is no state, a code is no action, or the shapes do not belong together.
+        """
+        rows, codes = self.factors.check(factors), whole(actions, "actions")
+        if rows.shape[:-1] != codes.shape:
+            raise UsageError(f"{list(rows.shape)} factors and {list(codes.shape)} actions do not belong together")
+        wrong = (codes < 0) | (codes >= len(self.actions))
+        if wrong.any():
+            raise UsageError(f"there is no action {codes[wrong].flat[0]}; codes are 0 to {len(self.actions) - 1}")
+        moves, cyclic = self._moves
+        sizes = self.factors.sizes
+        moved = rows + moves[codes]
+        after: IntArray = np.where(cyclic, moved % sizes, np.clip(moved, 0, sizes - 1))
+        return after
+
+    @cached_property
+    def _moves(self) -> tuple[IntArray, NDArray[np.bool_]]:
+        """How far each action moves each factor, int64 [A, K], and which factors are cyclic, bool [K]."""
+        moves = np.zeros((len(self.actions), len(self.factors)), dtype=np.int64)
+        for code, action in enumerate(self.actions):
+            kind = self.factors.factors[action.factor].kind
+            if kind not in ("cyclic", "ordinal"):
+                raise UsageError(f"action {action.name!r} moves a {kind} factor: the world must say how, in act()")
+            moves[code, action.factor] = action.amount
+        return moves, np.array([factor.kind == "cyclic" for factor in self.factors.factors])
+
+
+WORLDS: Registry[type[World]] = Registry("world")
+
+
+def make_world(name: str, **options: Any) -> World:
+    """The world registered under ``name``.
+
+    Args:
+        name: A name in ``WORLDS``.
+        **options: Keyword options of that world.
+
+    Raises:
+        UsageError: There is no such world, or it does not take an option, or refuses its value.
+    """
+    world = WORLDS[name]
+    accepted = list(inspect.signature(world).parameters)
+    for option in options:
+        if option not in accepted:
+            raise UsageError(f"the world {name!r} has no option {option!r}; it takes: {', '.join(accepted) or 'none'}")
+    return world(**options)
+
+
+@dataclass(frozen=True)
+class CyclicGroup:
+    """One factor of the true decomposition of the group that acts on a world.
+
+    Attributes:
+        factor: The column of the factor that the group moves.
+        name: That factor's name.
+        codes: The actions that generate the group.
+        order: The number of its elements.
+        angle: The rotation by its first generator that moves forwards, in radians, positive.
+    """
+
+    factor: int
+    name: str
+    codes: tuple[int, ...]
+    order: int
+    angle: float
+
+
+def true_groups(world: World) -> dict[int, CyclicGroup]:
+    """The true decomposition of a world's symmetry: the cyclic group that acts on each cyclic factor.
+
+    Factors that no action moves, and factors that are not cyclic, carry no group and are left out.
+
+    Returns:
+        The groups, by the column of their factor.
+    """
+    groups: dict[int, CyclicGroup] = {}
+    for column, factor in enumerate(world.factors.factors):
+        codes = [code for code, action in enumerate(world.actions) if action.factor == column and action.amount]
+        if factor.kind != "cyclic" or factor.size is None or not codes:
+            continue
+        actions = [world.actions[code] for code in codes]
+        first = next((action for action in actions if action.angle > 0), actions[0])
+        order = factor.size // math.gcd(factor.size, *(action.amount for action in actions))
+        if order > 1:
+            groups[column] = CyclicGroup(column, factor.name, tuple(codes), order, abs(first.angle))
+    return groups

@@ -1,0 +1,67 @@
+"""Recorded values of published metric code, and maps with a known structure."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DATA = Path(__file__).parent / "data"
+
+
+class Recorded:
+    """Recorded inputs and the scores that the published code gave for them."""
+
+    def __init__(self):
+        with np.load(DATA / "recorded.npz") as arrays:
+            self._arrays = {name: arrays[name] for name in arrays.files}
+        self.expected = json.loads((DATA / "recorded.json").read_text())
+
+    def array(self, family, name):
+        return self._arrays[f"{family}__{name}"]
+
+
+@pytest.fixture(scope="session")
+def recorded():
+    return Recorded()
+
+
+@pytest.fixture(scope="session")
+def rotate():
+    """Makes a map from the angles of its planes: rotate([a, b], dims=6, basis=q) turns the first four dimensions."""
+
+    def make(angles, dims=None, basis=None):
+        size = 2 * len(angles) if dims is None else dims
+        matrix = np.eye(size)
+        for plane, angle in enumerate(angles):
+            cosine, sine = np.cos(angle), np.sin(angle)
+            matrix[2 * plane : 2 * plane + 2, 2 * plane : 2 * plane + 2] = [[cosine, -sine], [sine, cosine]]
+        return matrix if basis is None else basis @ matrix @ basis.T
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def orthogonal():
+    """Makes a random orthogonal matrix."""
+
+    def make(dims, seed=0):
+        return np.linalg.qr(np.random.default_rng(seed).standard_normal((dims, dims)))[0]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def torus():
+    """Makes the perfect code of a grid of cyclic factors: (cos, sin) of each, at any frequency."""
+
+    def make(sizes, frequencies=None):
+        index = np.meshgrid(*(np.arange(size) for size in sizes), indexing="ij")
+        waves = [1] * len(sizes) if frequencies is None else frequencies
+        parts = []
+        for axis, (size, frequency) in enumerate(zip(sizes, waves, strict=True)):
+            angle = 2 * np.pi * frequency * index[axis] / size
+            parts += [np.cos(angle), np.sin(angle)]
+        return np.stack(parts, axis=-1)
+
+    return make

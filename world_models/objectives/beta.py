@@ -1,0 +1,24 @@
+"""H: the weighted divergence of beta-VAE (Higgins et al. 2017)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .base import OBJECTIVES
+
+
+@OBJECTIVES.register("H")
+@dataclass(frozen=True)
+class Beta:
+    """``beta * KL``.
+
+    Attributes:
+        beta: The weight; 1 gives the evidence lower bound.
+    """
+
+    beta: float = 1.0
+
+    def penalty(self, kl: Tensor, step: int) -> Tensor:
+        return self.beta * kl.mean()

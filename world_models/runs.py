@@ -1,0 +1,147 @@
+"""Run directories: configuration, records and checkpoints, each written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+import yaml
+
+from .. import __version__
+from ..envs.registry import UsageError
+
+FORMAT = 1
+CHECKPOINT = Path("checkpoints") / "last.pt"
+
+
+class RunError(RuntimeError):
+    """A run directory or checkpoint that cannot be used; the message is one line."""
+
+
+def next_version(log_dir: Path) -> Path:
+    """The first free ``version_N`` under ``log_dir``, above all that are there. It is not made yet."""
+    taken = [int(path.name[8:]) for path in log_dir.glob("version_*") if path.name[8:].isdigit()]
+    return log_dir / f"version_{max(taken, default=-1) + 1}"
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file beside its place and renames it there, so that it is never seen half-written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes ``content`` as JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+def write_config(run: Path, config: dict[str, Any]) -> None:
+    """Writes everything that is needed to run again."""
+    text = yaml.safe_dump(config, sort_keys=False)
+    write_whole(run / "config.yaml", lambda stream: stream.write(text.encode()))
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration of a run.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: Its configuration cannot be read.
+    """
+    path = run / "config.yaml"
+    if not path.is_file():
+        raise UsageError(f"{run} is not a run directory: it has no config.yaml")
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(config, dict) or "model" not in config:
+        raise RunError(f"{path} is not the configuration of a run: it names no model")
+    return config
+
+
+def environment(seed: int, device: str) -> dict[str, Any]:
+    """Versions, commit, seed and device: what numbers depend on beside the configuration."""
+    names = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "tensorboard")
+    return {
+        "equiworld": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {name: metadata.version(name) for name in names},
+        "commit": _commit(),
+        "seed": seed,
+        "device": device,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this package lies in, with a mark when it was changed."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
+        )
+    except OSError:  # no git on this machine
+        return None
+    return found.stdout.strip() or None
+
+
+def save_checkpoint(run: Path, content: dict[str, Any]) -> Path:
+    """Writes the run's checkpoint; the one before stays intact until the new one is whole."""
+    path = run / CHECKPOINT
+    write_whole(path, lambda stream: torch.save({"format": FORMAT, "equiworld": __version__, **content}, stream))
+    return path
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint, given as a file or as its run directory. Nothing in it is executed.
+
+    Raises:
+        UsageError: There is no such file.
+        RunError: It is damaged, or not a checkpoint of this package, or of a newer format.
+    """
+    file = path / CHECKPOINT if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{path} holds no checkpoint: {file} does not exist")
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged and foreign files
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise RunError(f"{file} is damaged or not a checkpoint ({reason[0][:120]})") from error
+    if not isinstance(content, dict) or "format" not in content or "model" not in content:
+        raise RunError(f"{file} is not a checkpoint of this package")
+    if content["format"] > FORMAT:
+        raise RunError(f"{file} has format {content['format']}, newer than {FORMAT}: load it with equiworld {content.get('equiworld')}")
+    return content
+
+
+def load_weights(model: torch.nn.Module, state: dict[str, Any], source: Path) -> None:
+    """Loads a state into a model.
+
+    Raises:
+        RunError: The state is of another model.
+    """
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise RunError(f"{source} does not fit the configured model: {detail[:160]}") from error

@@ -1,0 +1,216 @@
+"""The training loop: Lightning Fabric, TensorBoard, checkpoints that continue bit by bit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.tensorboard import SummaryWriter
+
+from ..datasets.loader import Batch, WindowLoader
+from ..datasets.randomness import torch_generator
+from . import runs
+from .vae import VAE
+
+_TRAIN, _VALID = 11, 12  # keep the noise of the two apart
+
+
+class NonFiniteLoss(ArithmeticError):
+    """A loss that is no longer a number; the message names step, term and the last good checkpoint."""
+
+
+@dataclass
+class Progress:
+    """Where training stands, and the sums of the running epoch.
+
+    Attributes:
+        epoch: Epochs completed.
+        batch: Batches completed in the running epoch.
+        step: Updates made.
+        sums: Sum of each term over the running epoch's batches.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+
+
+class Listener(Protocol):
+    """What is told how training goes; a progress bar, say."""
+
+    def start(self, epochs: int, batches: int, progress: Progress) -> None: ...
+
+    def update(self, progress: Progress, loss: float, images_per_second: float) -> None: ...
+
+    def note(self, line: str) -> None: ...
+
+
+Monitor = Callable[[VAE, SummaryWriter, int], None]
+
+
+class Trainer:
+    """Fits a model to windows of transitions.
+
+    Everything random is drawn from generators keyed by the seed and the update, so that a run continued from a
+    checkpoint makes the same updates as one that was not interrupted.
+
+    Args:
+        model: What is trained.
+        training: Batches for the updates.
+        validation: Batches whose loss is reported after each epoch.
+        run: The run directory; checkpoints and TensorBoard events go there.
+        epochs: Passes over the training batches, at most.
+        seed: Source of the noise in the loss.
+        clip_norm: Norm to which gradients are clipped.
+        accelerator: Lightning Fabric's: ``cpu``, ``cuda``, ``auto``, ...
+        precision: Lightning Fabric's: ``32-true``, ``bf16-mixed``, ...
+        monitor: Called after each epoch with the model, to log pictures and scores.
+        listener: Told how training goes.
+    """
+
+    def __init__(
+        self,
+        model: VAE,
+        training: WindowLoader,
+        validation: WindowLoader,
+        run: Path,
+        *,
+        epochs: int,
+        seed: int,
+        clip_norm: float,
+        accelerator: str = "cpu",
+        precision: Any = "32-true",
+        monitor: Monitor | None = None,
+        listener: Listener,
+    ) -> None:
+        self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+        self.model, self.training, self.validation, self.run = model, training, validation, run
+        self.epochs, self.seed, self.clip_norm = epochs, seed, clip_norm
+        self.monitor, self.listener = monitor, listener
+        self.progress = Progress()
+        groups = model.parameter_groups()
+        self.base_rates = [float(group["lr"]) for group in groups]  # type: ignore[arg-type]
+        optimizer = torch.optim.Adam(groups)
+        self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
+        self.wrapped.mark_forward_method("terms")
+
+    def resume(self) -> None:
+        """Continues from the run's checkpoint.
+
+        Raises:
+            UsageError: There is none.
+            RunError: It is damaged or of another model.
+        """
+        content = runs.load_checkpoint(self.run)
+        runs.load_weights(self.model, content["model"], self.run / runs.CHECKPOINT)
+        try:
+            self.optimizer.optimizer.load_state_dict(content["optimizer"])
+            self.progress = Progress(**content["progress"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise runs.RunError(f"{self.run / runs.CHECKPOINT} cannot be continued: {error}") from error
+
+    def fit(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Trains until the epochs are over, the model has finished, or ``stopped`` says so.
+
+        Returns:
+            Whether training is complete; if not, the checkpoint holds where it stopped.
+
+        Raises:
+            NonFiniteLoss: The loss is no longer a number.
+        """
+        progress = self.progress
+        with SummaryWriter(str(self.run), purge_step=progress.epoch + 1 if progress.step else None) as writer:
+            self.listener.start(self.epochs, len(self.training), progress)
+            while progress.epoch < self.epochs and not self.model.finished(progress.step):
+                if not self._epoch(stopped):
+                    self.save()
+                    return False
+                self._end_epoch(writer)
+                self.save()
+        return True
+
+    def save(self) -> None:
+        """Writes the checkpoint."""
+        runs.save_checkpoint(
+            self.run,
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.optimizer.state_dict(),
+                "progress": asdict(self.progress),
+            },
+        )
+
+    def _epoch(self, stopped: Callable[[], bool]) -> bool:
+        """The updates of one epoch, or what is left of them; whether it was completed."""
+        progress = self.progress
+        self.wrapped.train()
+        began, images = time.perf_counter(), 0
+        for batch in self.training.epoch(progress.epoch, progress.batch):
+            if stopped():
+                return False
+            values = self._update(batch.to(self.fabric.device))
+            images += len(batch.frames)
+            for name, value in values.items():
+                progress.sums[name] = progress.sums.get(name, 0.0) + value
+            progress.step += 1
+            progress.batch += 1
+            for line in self.model.advance(self.training, progress.step):
+                self.listener.note(line)
+            self.listener.update(progress, values["loss"], images / (time.perf_counter() - began))
+        return True
+
+    def _update(self, batch: Batch) -> dict[str, float]:
+        step = self.progress.step
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * self.model.rate(step, group["name"])
+        terms = self.wrapped.terms(batch, step, torch_generator(self.seed, _TRAIN, step))
+        values = _as_numbers(terms)
+        self._check(values, step)
+        self.optimizer.zero_grad()
+        self.fabric.backward(terms["loss"])
+        self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
+        self.optimizer.step()
+        return values
+
+    def _check(self, values: dict[str, float], step: int) -> None:
+        wrong = [name for name, value in values.items() if value != value or value in (float("inf"), float("-inf"))]
+        if wrong:
+            # The sum is named only when no part of it is to blame.
+            named = next((name for name in wrong if name != "loss"), "loss")
+            kept = self.run / runs.CHECKPOINT
+            last = f"the last good checkpoint is {kept}" if kept.exists() else "no checkpoint had been written yet"
+            raise NonFiniteLoss(f"the loss is not finite at update {step}: term {named!r} is {values[named]}; {last}")
+
+    @torch.no_grad()
+    def _end_epoch(self, writer: SummaryWriter) -> None:
+        progress = self.progress
+        for name, total in progress.sums.items():
+            writer.add_scalar(f"train/{name}", total / max(1, progress.batch), progress.epoch + 1)
+        self.wrapped.eval()
+        totals: dict[str, float] = {}
+        for number, batch in enumerate(self.validation.epoch(0)):
+            generator = torch_generator(self.seed, _VALID, number)
+            for name, value in _as_numbers(self.wrapped.terms(batch.to(self.fabric.device), progress.step, generator)).items():
+                totals[name] = totals.get(name, 0.0) + value
+        for name, total in totals.items():
+            writer.add_scalar(f"valid/{name}", total / len(self.validation), progress.epoch + 1)
+        for group in self.optimizer.param_groups:
+            writer.add_scalar(f"rate/{group['name']}", group["lr"], progress.epoch + 1)
+        if self.monitor is not None:
+            self.monitor(self.model, writer, progress.epoch + 1)
+        writer.flush()
+        progress.epoch += 1
+        progress.batch = 0
+        progress.sums = {}
+
+
+def _as_numbers(terms: dict[str, torch.Tensor]) -> dict[str, float]:
+    """All terms in one transfer."""
+    values = torch.stack([term.detach().float().reshape(()) for term in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
