@@ -112,7 +112,9 @@ def _halved(image_shape: ImageShape, times: int, name: str) -> tuple[int, int]:
     height, width, _ = image_shape
     unit = 2**times
     if height % unit or width % unit or min(height, width) < unit:
-        raise UsageError(f"the {name} architecture takes images whose sides are multiples of {unit}: not {height}x{width}")
+        raise UsageError(
+            f"the {name} architecture takes images whose sides are multiples of {unit}: not {height}x{width}"
+        )
     return height // unit, width // unit
 
 
@@ -130,7 +132,9 @@ def _up(channels: list[int], activation: type[nn.Module]) -> list[nn.Module]:
     return layers[:-1]  # logits carry no activation
 
 
-def _convolutional(name: str, down: list[int], up: list[int], hidden: tuple[int, ...], activation: type[nn.Module]) -> Architecture:
+def _convolutional(
+    name: str, down: list[int], up: list[int], hidden: tuple[int, ...], activation: type[nn.Module]
+) -> Architecture:
     """Strided convolutions, then linear layers of ``hidden`` widths; the decoder mirrors it.
 
     Args:

@@ -98,7 +98,11 @@ def _commit() -> str | None:
     here = Path(__file__).parent
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=12"], cwd=here, capture_output=True, text=True, check=False
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            check=False,
         )
     except OSError:  # no git on this machine
         return None
@@ -130,7 +134,9 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "format" not in content or "model" not in content:
         raise RunError(f"{file} is not a checkpoint of this package")
     if content["format"] > FORMAT:
-        raise RunError(f"{file} has format {content['format']}, newer than {FORMAT}: load it with equiworld {content.get('equiworld')}")
+        raise RunError(
+            f"{file} has format {content['format']}, newer than {FORMAT}: load it with equiworld {content.get('equiworld')}"
+        )
     return content
 
 

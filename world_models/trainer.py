@@ -196,7 +196,9 @@ class Trainer:
         totals: dict[str, float] = {}
         for number, batch in enumerate(self.validation.epoch(0)):
             generator = torch_generator(self.seed, _VALID, number)
-            for name, value in _as_numbers(self.wrapped.terms(batch.to(self.fabric.device), progress.step, generator)).items():
+            for name, value in _as_numbers(
+                self.wrapped.terms(batch.to(self.fabric.device), progress.step, generator)
+            ).items():
                 totals[name] = totals.get(name, 0.0) + value
         for name, total in totals.items():
             writer.add_scalar(f"valid/{name}", total / len(self.validation), progress.epoch + 1)

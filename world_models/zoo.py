@@ -14,7 +14,7 @@ from .actions.base import Estimator
 from .actions.exact import Exact
 from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
-from .actions.representations import GroupBank, check_structure
+from .actions.representations import check_structure
 from .group import GroupVAE
 from .networks import ARCHITECTURES
 from .objectives import Beta, Capacity, Objective
@@ -50,7 +50,9 @@ class ModelSpec:
 MODELS = Registry[ModelSpec]("model")
 
 
-def model(name: str, options: type[Any], summary: str) -> Callable[[Callable[[Any, Context], VAE]], Callable[[Any, Context], VAE]]:
+def model(
+    name: str, options: type[Any], summary: str
+) -> Callable[[Callable[[Any, Context], VAE]], Callable[[Any, Context], VAE]]:
     """Registers the decorated function as the builder of the model ``name``.
 
     Args:
@@ -226,7 +228,9 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
             f"--num-action-steps {steps} and --offset {context.offset} must agree: both count the actions between two images"
         )
     if options.base_model == "vae" and (options.objective != "H" or options.beta != 1.0):
-        raise UsageError("--base-model vae has the evidence lower bound: --objective and --beta need --base-model betavae")
+        raise UsageError(
+            "--base-model vae has the evidence lower bound: --objective and --beta need --base-model betavae"
+        )
     objective = _objective(options)
     closed_form = estimator == "procrustes"
     window = options.window if options.window is not None else (5 if closed_form else 1)

@@ -114,6 +114,14 @@ def test_with_noise_every_place_has_its_own_picture_and_every_sequence_one_backg
     assert len(salted.frames) == 48 and len({frame.numpy().tobytes() for frame in salted.frames}) == 48
 
 
+def test_every_batch_and_every_epoch_has_noise_of_its_own() -> None:
+    made = loader("salt")
+    batches = [next(made.epoch(0)), next(made.epoch(0, skip=1)), next(made.epoch(1)), made.sample(16, key=0)]
+    # The corners are black without noise, so that white there is salt alone.
+    salt = {batch.frames[:, 0, :2, :2].eq(1).numpy().tobytes() for batch in batches}
+    assert len(salt) == 4
+
+
 def test_samples_are_keyed_and_may_have_another_length() -> None:
     made = loader("gaussian")
     first = made.sample(8, key=5)

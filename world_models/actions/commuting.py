@@ -115,9 +115,7 @@ def fit_commuting_rotations(
         first, second = _plane_coordinates(before, basis), _plane_coordinates(after, basis)
         turned = first.conj() * second
         fits = _word_fits(turned, words, angles)
-        shares = (
-            torch.softmax(fits / heat + words.log_prior, -1) if given is None else given.expand(len(basis), -1, -1)
-        )
+        shares = torch.softmax(fits / heat + words.log_prior, -1) if given is None else given.expand(len(basis), -1, -1)
         mass = torch.einsum("rnw,rnp->rwp", shares.to(turned.dtype), turned)
         residual = mass * _phases(words, -angles)
         slope = torch.einsum("rwp,wg->rpg", residual.imag, words.counts)

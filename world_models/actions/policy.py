@@ -27,7 +27,9 @@ class PolicyNetwork(nn.Module):
         for _ in range(3):
             height, width = (height - 1) // 2, (width - 1) // 2
         if min(height, width) < 1:
-            raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} are too small for the policy network: at least 15x15")
+            raise UsageError(
+                f"images of {image_shape[0]}x{image_shape[1]} are too small for the policy network: at least 15x15"
+            )
         self.features = nn.Sequential(
             nn.Conv2d(2 * channels, 32, 3, 2),
             nn.ReLU(),

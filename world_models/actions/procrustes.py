@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from ...datasets.loader import Batch, WindowLoader
 from ...envs.registry import UsageError
-from ..networks import ImageShape, build_networks, change_latent_basis, initialise
 from ..latents import EuclideanLatent
+from ..networks import ImageShape, build_networks, change_latent_basis, initialise
 from .base import ESTIMATORS, Estimator, Terms, consecutive
 from .commuting import Fit, Words, fit_commuting_rotations, possible_words, predict, random_fit, simplest_angles
 from .policy import PolicyNetwork
@@ -141,7 +141,9 @@ class Procrustes(Estimator):
         self.generators = label_count if labelled else (movers // 2 if self.inverses else movers)
         candidates = label_count if labelled else len(bank)
         if not labelled and math.comb(candidates + steps - 1, steps) > _MOST_WORDS:
-            raise UsageError(f"{candidates} actions taken {steps} at a time give too many combinations (over {_MOST_WORDS})")
+            raise UsageError(
+                f"{candidates} actions taken {steps} at a time give too many combinations (over {_MOST_WORDS})"
+            )
         if labelled and label_count > len(bank):
             raise UsageError(
                 f"the world has {label_count} actions but the group bank {len(bank)}: raise --latents or add letters to --group-structure"
@@ -248,7 +250,8 @@ class Procrustes(Estimator):
             ends = loader.sample(self.pairs // 8, step)
             chosen = torch.stack([ends.index[:, 0], ends.index[:, -1]])
             ends_codes = _in_chunks(
-                lambda frames: encoder(frames.to(device)).float().cpu()[:, : self.wide.size], ends.frames[chosen.reshape(-1)]
+                lambda frames: encoder(frames.to(device)).float().cpu()[:, : self.wide.size],
+                ends.frames[chosen.reshape(-1)],
             )
             static = count_static(subspace, *ends_codes.reshape(2, -1, self.wide.size), at_most=self.static_latents)
         latents = model.group_latents
@@ -405,7 +408,13 @@ class Procrustes(Estimator):
 
     @torch.no_grad()
     def _part_way(
-        self, model: GroupVAE, images: Tensor, latents: Tensor, letters: Tensor, matrices: Tensor, generator: torch.Generator
+        self,
+        model: GroupVAE,
+        images: Tensor,
+        latents: Tensor,
+        letters: Tensor,
+        matrices: Tensor,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor]:
         """Images after a random number of the inferred actions, and the distribution over those that remain."""
         number, steps = letters.shape
@@ -441,7 +450,9 @@ def assign_maps(bank: GroupBank, maps: Tensor) -> list[int]:
             rest = (found - identity).clone()
             rest[here, here] = 0.0
             turned = torch.atan2(found[here, here][1, 0], found[here, here][0, 0])
-            against = isinstance(representation, Rotation) and float(turned) * (representation.low + representation.high) < 0
+            against = (
+                isinstance(representation, Rotation) and float(turned) * (representation.low + representation.high) < 0
+            )
             cost[number, entry] = rest.square().sum() + 0.01 * against
             if isinstance(representation, Identity):
                 cost[number, entry] += (found - identity).square().sum() + 1.0

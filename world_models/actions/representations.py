@@ -255,11 +255,15 @@ def check_structure(structure: Sequence[str], latents: int) -> None:
     if not structure:
         raise UsageError(f"--group-structure is empty; letters are: {', '.join(REPRESENTATIONS.names())}")
     if latents < 2 or latents % 2:
-        raise UsageError(f"--latents {latents}: a group acts on pairs of latents, so the number must be even and at least 2")
+        raise UsageError(
+            f"--latents {latents}: a group acts on pairs of latents, so the number must be even and at least 2"
+        )
     for letter in structure:
         width = REPRESENTATIONS[letter].width
         if width > latents:
-            raise UsageError(f"--group-structure {letter} acts on {width} latents: --latents must be at least {width}, not {latents}")
+            raise UsageError(
+                f"--group-structure {letter} acts on {width} latents: --latents must be at least {width}, not {latents}"
+            )
 
 
 def _block_index(here: slice, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,174 @@
+"""Front door: fit a world model. ``python train.py --model=rgrvae --dataset=flatland``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from equiworld.envs.registry import UsageError
+from equiworld.world_models.command_line import HelpAsked, Request, read_request
+from equiworld.world_models.runs import RunError
+from equiworld.world_models.trainer import NonFiniteLoss
+
+
+class Bar:
+    """A progress bar with loss, speed and time left; lines where the output is not a terminal."""
+
+    def __init__(self, title: str) -> None:
+        self.console = Console(stderr=True)
+        self.title = title
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("loss {task.fields[loss]:.4g}  {task.fields[speed]:.0f} images/s"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.task: Any = None
+        self.batches, self.epoch = 1, -1
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.progress.stop()
+
+    def start(self, epochs: int, batches: int, progress: Any) -> None:
+        self.batches = batches
+        self.task = self.progress.add_task(
+            self.title, total=epochs * batches, completed=progress.step, loss=0.0, speed=0.0
+        )
+
+    def update(self, progress: Any, loss: float, images_per_second: float) -> None:
+        self.progress.update(self.task, completed=progress.step, loss=loss, speed=images_per_second)
+        if not self.console.is_terminal and progress.batch == self.batches:
+            mean = progress.sums["loss"] / progress.batch
+            self.note(f"epoch {progress.epoch + 1}: loss {mean:.4g}, {images_per_second:.0f} images/s")
+
+    def note(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Runs a command; what a user or a machine did wrong becomes one line and an exit status.
+
+    Returns:
+        The command's status; 2 where it was used wrongly, 1 where it failed, 130 where it was interrupted.
+    """
+    try:
+        return work()
+    except HelpAsked as asked:
+        print(asked)
+        return 0
+    except UsageError as error:
+        return fail(str(error), 2)
+    except KeyboardInterrupt:
+        return fail("interrupted", 130)
+    except (OSError, RunError, NonFiniteLoss) as error:
+        named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        return fail(named, 1)
+
+
+def fail(message: str, status: int) -> int:
+    """Says in one line what was wrong."""
+    print(f"{Path(sys.argv[0]).name}: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+class Stop:
+    """Set by Ctrl-C or SIGTERM, so that training stops after the running update; a second Ctrl-C stops at once."""
+
+    def __init__(self) -> None:
+        self.signal = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._set)
+
+    def _set(self, number: int, frame: FrameType | None) -> None:
+        if self.signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.signal = number
+
+    def __call__(self) -> bool:
+        return bool(self.signal)
+
+
+def train(request: Request) -> int:
+    """Trains what was asked for, and evaluates it; returns the exit status."""
+    import numpy as np
+    import torch
+
+    from equiworld.world_models import runs
+    from equiworld.world_models.assembly import assemble
+    from equiworld.world_models.panels import Panels
+    from equiworld.world_models.trainer import Trainer
+
+    stop = Stop()
+    options = request.options
+    if options.run.threads:
+        torch.set_num_threads(options.run.threads)
+    if options.run.device == "cuda" and not torch.cuda.is_available():
+        return fail("--device cuda: torch sees no CUDA device here; cpu is accepted", 2)
+    assembly = assemble(options)
+    training, validation = assembly.loader("training"), assembly.loader("validation")
+    run = request.resume or runs.next_version(Path(options.run.log_dir))
+    began = time.perf_counter()
+    with Bar(str(run)) as bar:
+        trainer = Trainer(
+            assembly.model,
+            training,
+            validation,
+            run,
+            epochs=options.model.epochs,
+            seed=options.run.seed,
+            clip_norm=options.model.clip_norm,
+            accelerator=options.run.device,
+            precision=options.run.precision,
+            monitor=Panels(validation, len(assembly.data.world.actions)),
+            listener=bar,
+        )
+        if request.resume:
+            trainer.resume()
+        runs.write_config(run, options.flat())
+        runs.write_json(run / "environment.json", runs.environment(options.run.seed, str(trainer.fabric.device)))
+        runs.write_whole(
+            run / "split.npz",
+            lambda stream: np.savez(
+                stream, train=assembly.split.train, validation=assembly.split.validation, test=assembly.split.test
+            ),
+        )
+        complete = trainer.fit(stop)
+    if not complete:
+        print(
+            f"interrupted at update {trainer.progress.step}; continue with: python train.py --resume {run}",
+            file=sys.stderr,
+        )
+        return 128 + stop.signal
+    minutes = (time.perf_counter() - began) / 60
+    print(f"trained {trainer.progress.step} updates in {minutes:.1f} minutes: {run}")
+    if options.run.evaluate:
+        from equiworld.evaluate import evaluate_runs
+
+        evaluate_runs([run])
+    print(f"look at it: tensorboard --logdir {run.parent}    measure it again: python evaluate.py {run}")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    return guarded(lambda: train(read_request(sys.argv[1:] if arguments is None else arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

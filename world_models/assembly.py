@@ -1,0 +1,244 @@
+"""From options to objects: the data set, its split, its transitions and the model of a run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets import DATASETS, build_dataset
+from ..datasets.factors import FactorDataset
+from ..datasets.loader import WindowLoader
+from ..datasets.noise import NoiseOptions
+from ..datasets.randomness import torch_generator
+from ..datasets.splits import Split, split_states
+from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory
+from ..envs.registry import UsageError, nearest
+from . import runs
+from .vae import VAE
+from .zoo import MODELS, Context
+
+_WEIGHTS = 3  # keeps the stream of initial weights apart from the data's
+
+
+@dataclass
+class DataOptions(NoiseOptions):
+    """Options of the data."""
+
+    transitions: Literal["trajectory", "uniform"] = "trajectory"
+    """One recorded trajectory of --steps actions, or --steps independent pairs."""
+    steps: int = 10_000
+    """Actions recorded (trajectory), or pairs drawn (uniform)."""
+    offset: int = 1
+    """Actions between the two images of a transition; the images between are not shown."""
+    validation_split: float = 0.1
+    """Share of the states that is held out for validation."""
+    test_split: float = 0.1
+    """Share of the states that is held out for evaluation."""
+
+
+@dataclass
+class RunOptions:
+    """Options of the run."""
+
+    seed: int = 0
+    """Source of everything random: data, split, weights, noise."""
+    log_dir: str = "logs"
+    """Where run directories are made, as version_0, version_1, ..."""
+    device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
+    """Where to train."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic of the networks."""
+    threads: int | None = None
+    """Threads that torch computes with; None leaves it to torch."""
+    evaluate: bool = True
+    """Evaluate at the end of training (--no-evaluate skips it)."""
+
+
+@dataclass
+class Options:
+    """Everything that a run depends on."""
+
+    model_name: str
+    dataset_name: str
+    plugins: tuple[str, ...]
+    run: Any
+    data: Any
+    dataset: Any
+    model: Any
+
+    def flat(self) -> dict[str, Any]:
+        """As in a configuration file."""
+        config: dict[str, Any] = {"model": self.model_name, "dataset": self.dataset_name}
+        if self.plugins:
+            config["plugin"] = list(self.plugins)
+        for part in (self.run, self.data, self.dataset, self.model):
+            for name, value in dataclasses.asdict(part).items():
+                config[name] = list(value) if isinstance(value, tuple) else value
+        return config
+
+
+def option_types(model: str, dataset: str) -> dict[str, type[Any]]:
+    """The option dataclasses of a run, by their name in ``Options``.
+
+    Raises:
+        UsageError: Unknown model or data set, or two options of one name.
+    """
+    types = {
+        "model": MODELS[model].options,
+        "dataset": DATASETS[dataset].options,
+        "data": DataOptions,
+        "run": RunOptions,
+    }
+    seen: dict[str, str] = {}
+    for part, kind in types.items():
+        for field in dataclasses.fields(kind):
+            if field.name in seen:
+                raise UsageError(f"the {part} and the {seen[field.name]} both have an option {field.name!r}")
+            seen[field.name] = part
+    return types
+
+
+def options_from_config(config: dict[str, Any], source: str) -> Options:
+    """Options from the flat keys of a configuration.
+
+    Raises:
+        UsageError: A key that neither model, data set nor run has.
+    """
+    model, dataset = config["model"], config.get("dataset", "flatland")
+    types = option_types(model, dataset)
+    known = {field.name: part for part, kind in types.items() for field in dataclasses.fields(kind)}
+    values: dict[str, dict[str, Any]] = {part: {} for part in types}
+    for key, value in config.items():
+        if key in ("model", "dataset", "plugin"):
+            continue
+        if key not in known:
+            raise UsageError(
+                f"{source}: unknown option {key!r} for model {model!r} on {dataset!r}{nearest(key, list(known))}"
+            )
+        values[known[key]][key] = tuple(value) if isinstance(value, list) else value
+    return Options(
+        model, dataset, tuple(config.get("plugin", ())), **{part: kind(**values[part]) for part, kind in types.items()}
+    )
+
+
+@dataclass
+class Assembly:
+    """What a run is made of.
+
+    Attributes:
+        options: What it was made from.
+        data: The states and their images.
+        split: Training, validation and test states.
+        transitions: What is trained on.
+        model: The world model.
+    """
+
+    options: Options
+    data: FactorDataset
+    split: Split
+    transitions: TransitionDataset
+    model: VAE
+
+    def loader(self, part: Literal["training", "validation"]) -> WindowLoader:
+        """Windows whose images are of training states only, or of validation and training states but not only the latter.
+
+        Raises:
+            UsageError: There are none.
+        """
+        role = self.split.role(len(self.data))
+        allowed: NDArray[np.bool_] = role == 0 if part == "training" else role <= 1
+        length = self.model.window
+        starts = self.transitions.windows(length, allowed)
+        if part == "validation":
+            states, _ = self.transitions.gather(starts, length)
+            starts = starts[(role[states] == 1).any(1)][:512]
+        if not len(starts):
+            raise UsageError(
+                f"no {part} window of {length} transitions: raise --steps, or lower --window or the held-out shares"
+            )
+        return WindowLoader(
+            self.transitions, starts, length, self.options.model.batch_size, self.options.run.seed, allowed
+        )
+
+
+def assemble(options: Options) -> Assembly:
+    """Builds everything that a run is made of.
+
+    Raises:
+        UsageError: An option that cannot be used.
+    """
+    run, data_options = options.run, options.data
+    if run.seed < 0:
+        raise UsageError(f"--seed must be 0 or more, not {run.seed}")
+    if run.threads is not None and run.threads < 1:
+        raise UsageError(f"--threads must be 1 or more, not {run.threads}")
+    noise = NoiseOptions(
+        **{field.name: getattr(data_options, field.name) for field in dataclasses.fields(NoiseOptions)}
+    )
+    if data_options.offset < 1:
+        raise UsageError(f"--offset must be 1 or more, not {data_options.offset}")
+    data = build_dataset(options.dataset_name, options.dataset, noise, run.seed)
+    split = split_states(len(data), data_options.validation_split, data_options.test_split, run.seed)
+    context = Context(
+        data.world, data_options.noise_name == "background", data_options.offset, torch_generator(run.seed, _WEIGHTS)
+    )
+    model = MODELS[options.model_name].build(options.model, context)
+    record = record_trajectory if data_options.transitions == "trajectory" else draw_uniform
+    if data_options.transitions == "uniform" and model.window > 1:
+        model.window = 1  # pairs drawn apart have no longer windows
+    transitions = record(data, data_options.steps, data_options.offset, run.seed)
+    assembly = Assembly(options, data, split, transitions, model)
+    base = getattr(options.model, "base_model_path", None)
+    if base is not None:
+        start_from(model, Path(base))
+    return assembly
+
+
+def start_from(model: VAE, path: Path) -> None:
+    """Takes the encoder and decoder of another run.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: Its networks are of another size.
+    """
+    state = runs.load_checkpoint(path)["model"]
+    for name in ("encoder", "decoder"):
+        prefix = f"{name}."
+        part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        runs.load_weights(getattr(model, name), part, path)
+    estimator = getattr(model, "estimator", None)
+    if estimator is not None and hasattr(estimator, "start_from"):
+        estimator.start_from(model)
+
+
+def load_run(path: Path) -> Assembly:
+    """A run as it was trained.
+
+    Args:
+        path: A run directory, or a checkpoint in one.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: It is damaged, or of something else.
+    """
+    run = path if path.is_dir() or not path.exists() else path.parent.parent
+    config = runs.read_config(run)
+    plugins = config.get("plugin", ())
+    if config["model"] not in MODELS or config.get("dataset", "flatland") not in DATASETS:
+        hint = f"; it was made with --plugin {' '.join(plugins)}: give it again" if plugins else ""
+        raise UsageError(
+            f"{run} has model {config['model']!r} on data set {config.get('dataset')!r}, which are not known here{hint}"
+        )
+    options = options_from_config(config, str(run / "config.yaml"))
+    if getattr(options.model, "base_model_path", None) is not None:
+        options.model.base_model_path = None  # its weights are in the checkpoint
+    assembly = assemble(options)
+    content = runs.load_checkpoint(path)
+    runs.load_weights(assembly.model, content["model"], path)
+    assembly.model.eval()
+    return assembly

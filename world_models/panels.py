@@ -1,0 +1,146 @@
+"""What TensorBoard shows after each epoch: pictures, matrices, angles and scores of a model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from ..datasets.loader import WindowLoader
+from .group import GroupVAE
+from .vae import VAE
+
+
+class Panels:
+    """Logs what can be seen of a model on held-out windows.
+
+    Args:
+        loader: Where the pictures come from.
+        actions: True actions of the world.
+        shown: Images in a row.
+    """
+
+    def __init__(self, loader: WindowLoader, actions: int, shown: int = 8) -> None:
+        self.batch = loader.sample(64, 0)
+        self.pairs = loader.sample(256, 1, length=1)
+        self.actions, self.shown = actions, shown
+
+    @torch.no_grad()
+    def __call__(self, model: VAE, writer: SummaryWriter, epoch: int) -> None:
+        device = next(model.parameters()).device
+        frames = self.batch.frames[self.batch.index[:, 0]][: self.shown].to(device)
+        posterior = model.posterior(self.batch.frames.to(device))
+        writer.add_image("recons/recon", grid([frames, model.decode(model.encode(frames))]), epoch)
+        writer.add_image("linspaces/linspace", grid(traversals(model, frames[0])), epoch)
+        writer.add_histogram("posterior/mean", posterior.mean, epoch)
+        writer.add_histogram("posterior/log_variance", posterior.log_variance, epoch)
+        for number, kl in enumerate(posterior.kl().mean(0).tolist()):
+            writer.add_scalar(f"kl/latent_{number}", kl, epoch)
+        if isinstance(model, GroupVAE):
+            self._actions(model, writer, epoch, device)
+
+    def _actions(self, model: GroupVAE, writer: SummaryWriter, epoch: int, device: torch.device) -> None:
+        writer.add_image(
+            "groups/groups", grid(action_rows(model, self.batch.frames[self.batch.index[0, 0]].to(device), 15)), epoch
+        )
+        before, after = (
+            self.pairs.frames[self.pairs.index[:, 0]].to(device),
+            self.pairs.frames[self.pairs.index[:, 1]].to(device),
+        )
+        policy = model.infer_action(before, after)
+        chosen = policy.argmax(1)
+        counts = np.zeros((model.num_actions, self.actions))
+        np.add.at(counts, (chosen.cpu().numpy(), self.pairs.actions[:, 0, 0].numpy()), 1)
+        rows, columns = linear_sum_assignment(-counts)
+        writer.add_scalar("attn/alignment", counts[rows, columns].sum() / counts.sum(), epoch)
+        entropy = -(policy * policy.clamp_min(1e-12).log()).sum(1)
+        writer.add_scalar("attn/mean_entropy", entropy.mean(), epoch)
+        writer.add_scalar(
+            "attn/independence", pseudo_independence(policy, self.pairs.actions[:, 0, 0], self.actions), epoch
+        )
+        writer.add_histogram("attn/attn", policy, epoch)
+        writer.add_histogram("attn/attn_argmax", chosen, epoch)
+        moved = model.act(model.encode(before[: self.shown]), chosen[: self.shown])
+        writer.add_image(
+            "actions/actions",
+            grid(
+                [
+                    before[: self.shown],
+                    after[: self.shown],
+                    model.decode(moved),
+                    model.decode(model.encode(after[: self.shown])),
+                ]
+            ),
+            epoch,
+        )
+        true = self.pairs.actions[: self.shown, :, :].flatten(1).tolist()
+        labels = ", ".join(
+            f"t{'+'.join(map(str, row))} - p{guess}"
+            for row, guess in zip(true, chosen[: self.shown].tolist(), strict=True)
+        )
+        writer.add_text("actions/examples", labels, epoch)
+        table = "\n".join("| " + " | ".join(f"{int(value)}" for value in row) + " |" for row in counts)
+        head = (
+            "| " + " | ".join(f"true {code}" for code in range(self.actions)) + " |\n|" + "---|" * self.actions + "\n"
+        )
+        writer.add_text("actions/counts", head + table, epoch)
+        matrices = model.bank.matrices().cpu().numpy()
+        text = []
+        for number, matrix in enumerate(matrices):
+            angle = float(np.abs(np.angle(np.linalg.eigvals(matrix))).max())
+            order = 2 * math.pi / angle if angle > 1e-6 else math.inf
+            writer.add_scalar(f"cyclic_orders/angle_{number}", angle, epoch)
+            text.append(
+                f"action {number} ({model.bank.names[number]}): angle {angle:.4f} rad, order {order:.2f}\n\n    "
+                + np.array2string(matrix, precision=3, suppress_small=True).replace("\n", "\n    ")
+            )
+        writer.add_text("matrices", "\n\n".join(text), epoch)
+
+
+def grid(rows: list[Tensor], gap: int = 2) -> Tensor:
+    """Rows of images ``[n, C, H, W]`` as one picture ``[C, height, width]``, grey between them."""
+    height, width = rows[0].shape[-2:]
+    channels, longest = rows[0].shape[1], max(len(row) for row in rows)
+    picture = torch.full((channels, len(rows) * (height + gap) - gap, longest * (width + gap) - gap), 0.5)
+    for down, row in enumerate(rows):
+        for across, image in enumerate(row):
+            top, left = down * (height + gap), across * (width + gap)
+            picture[:, top : top + height, left : left + width] = image.detach().float().cpu()
+    return picture
+
+
+@torch.no_grad()
+def traversals(model: VAE, image: Tensor, reach: float = 2.0, number: int = 8) -> list[Tensor]:
+    """For each latent a row: decoded from -reach to reach, the others as in ``image [C, H, W]``."""
+    code = model.encode(image[None])
+    rows = []
+    for latent in range(code.shape[1]):
+        codes = code.repeat(number, 1)
+        codes[:, latent] = torch.linspace(-reach, reach, number)
+        rows.append(model.decode(codes))
+    return rows
+
+
+@torch.no_grad()
+def action_rows(model: GroupVAE, image: Tensor, number: int) -> list[Tensor]:
+    """For each learnt action a row: ``image [C, H, W]`` decoded after 0, 1, 2, ... times that action."""
+    code = model.encode(image[None])
+    rows = []
+    for matrix in model.matrices():
+        codes = [code]
+        for _ in range(number - 1):
+            codes.append(codes[-1] @ matrix.T)
+        rows.append(model.decode(torch.cat(codes)))
+    return rows
+
+
+def pseudo_independence(policy: Tensor, true: Tensor, actions: int) -> float:
+    """1 - mean cosine between the summed policies of different true actions; 1 when each has its own."""
+    sums = torch.stack([policy[true == code].sum(0) for code in range(actions)])
+    unit = sums / sums.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    cosines = unit @ unit.T
+    return float(1 - (cosines.sum() - cosines.trace()) / (actions * (actions - 1)))
