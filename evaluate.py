@@ -134,7 +134,9 @@ class Subject:
     @cached_property
     def mapping(self) -> dict[int, int]:
         """True action to learnt action, by what is inferred."""
-        return metrics.align_actions(self.inferred, self.held_out.actions, len(self.matrices), len(self.world.actions))[1]
+        return metrics.align_actions(self.inferred, self.held_out.actions, len(self.matrices), len(self.world.actions))[
+            1
+        ]
 
     @property
     def inverses(self) -> list[int | None]:
@@ -158,7 +160,9 @@ def _alignment(subject: Subject) -> MetricResult:
 
 
 def _angles(subject: Subject) -> MetricResult:
-    return metrics.compute("angles", subject.matrices, subject.mapping, [action.angle for action in subject.world.actions])
+    return metrics.compute(
+        "angles", subject.matrices, subject.mapping, [action.angle for action in subject.world.actions]
+    )
 
 
 def _group_errors(subject: Subject) -> MetricResult:
@@ -178,7 +182,11 @@ def _decomposition(subject: Subject) -> MetricResult:
     scale = np.sqrt(np.maximum(values, 1e-9 * values.max()))
     whiten, colour = vectors.T / scale[:, None], vectors * scale
     return metrics.compute(
-        "decomposition", whiten @ subject.matrices @ colour, true_groups(subject.world), subject.mapping, subject.inverses
+        "decomposition",
+        whiten @ subject.matrices @ colour,
+        true_groups(subject.world),
+        subject.mapping,
+        subject.inverses,
     )
 
 
@@ -314,7 +322,9 @@ def evaluate_runs(paths: Sequence[Path]) -> dict[str, dict[str, float | None]]:
     for path in paths:
         values[str(path)] = evaluate_run(path)
     rows = report.table(next(iter(values.values())) if len(values) == 1 else report.aggregate(values))
-    shown = Table(*rows[0], title=f"on states that were not trained on: {', '.join(values)}" if len(values) == 1 else None)
+    shown = Table(
+        *rows[0], title=f"on states that were not trained on: {', '.join(values)}" if len(values) == 1 else None
+    )
     for row in rows[1:]:
         shown.add_row(*row)
     console.print(shown)
@@ -336,11 +346,13 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
 
     parser = Parser(
         prog="evaluate.py",
-        description="Measure runs on states that they were not trained on: prints a table and writes metrics.json into each.",
+        description="Measure runs on held-out states: prints a table, and writes metrics.json into each run.",
         allow_abbrev=False,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directory, such as logs/version_0")
-    parser.add_argument("--plugin", action="append", default=[], help="module or .py file that the run was trained with")
+    parser.add_argument(
+        "--plugin", action="append", default=[], help="module or .py file that the run was trained with"
+    )
     parser.add_argument("--threads", type=int, default=None, help="threads that torch computes with")
     return parser.parse_args(arguments)
 

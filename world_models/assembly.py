@@ -145,7 +145,7 @@ class Assembly:
     model: VAE
 
     def loader(self, part: Literal["training", "validation"]) -> WindowLoader:
-        """Windows whose images are of training states only, or of validation and training states but not only the latter.
+        """Windows of training states only, or of validation and training states but not of the latter alone.
 
         Raises:
             UsageError: There are none.

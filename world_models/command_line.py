@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import importlib
 import importlib.util
@@ -11,6 +12,7 @@ import io
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +191,7 @@ def _parse(
 
 def _combined(types: dict[str, type[Any]], defaults: dict[str, Any]) -> Any:
     fields = [
-        (part, kind, dataclasses.field(default_factory=lambda value=defaults[part]: value))
+        (part, kind, dataclasses.field(default_factory=partial(copy.copy, defaults[part])))
         for part, kind in types.items()
     ]
     return dataclasses.make_dataclass("Combined", fields)
@@ -217,7 +219,8 @@ def _one_line(text: str, arguments: list[str], known: list[str], model: str, dat
         name = flag[2:].replace("-", "_").removeprefix("no_")
         if name not in known and flag[2:].replace("-", "_") not in known:
             hint = nearest(name, known).replace("_", "-").replace("'", "")
-            return f"unknown option {flag} for model {model!r} on {dataset!r}{hint}; train.py --model={model} --help lists them"
+            where = f"for model {model!r} on {dataset!r}"
+            return f"unknown option {flag} {where}{hint}; train.py --model={model} --help lists them"
     lines = [line.strip(" │╭╮╰╯─|+") for line in text.splitlines()]
     # The first line is the box's title; what was wrong is the line below it.
     content = [line for line in lines if line.strip("-")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def initialise(network: nn.Module, gain: str, generator: torch.Generator) -> Non
     scale = math.sqrt(2.0) if gain == "relu" else 1.0
     for layer in network.modules():
         if isinstance(layer, nn.Linear):
-            fan_in = layer.in_features
+            fan_in = float(layer.in_features)
         elif isinstance(layer, nn.ConvTranspose2d):
             meeting = [kernel / stride for kernel, stride in zip(layer.kernel_size, layer.stride, strict=True)]
             fan_in = layer.in_channels * math.prod(meeting)
@@ -120,14 +121,14 @@ def _halved(image_shape: ImageShape, times: int, name: str) -> tuple[int, int]:
 
 def _down(channels: list[int], activation: type[nn.Module]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for before, after in zip(channels[:-1], channels[1:], strict=True):
+    for before, after in itertools.pairwise(channels):
         layers += [nn.Conv2d(before, after, 4, 2, 1), activation()]
     return layers
 
 
 def _up(channels: list[int], activation: type[nn.Module]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for before, after in zip(channels[:-1], channels[1:], strict=True):
+    for before, after in itertools.pairwise(channels):
         layers += [nn.ConvTranspose2d(before, after, 4, 2, 1), activation()]
     return layers[:-1]  # logits carry no activation
 
@@ -159,7 +160,7 @@ def _convolutional(
         flat = up[0] * height * width
         widths = [*reversed(hidden), flat]
         layers: list[nn.Module] = [activation()]
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Linear(before, after), activation()]
         layers += [nn.Unflatten(1, (up[0], height, width)), *_up([*up, image_shape[2]], activation)]
         return Decoder(nn.Linear(inputs, widths[0]), nn.Sequential(*layers))

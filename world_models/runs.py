@@ -135,7 +135,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(f"{file} is not a checkpoint of this package")
     if content["format"] > FORMAT:
         raise RunError(
-            f"{file} has format {content['format']}, newer than {FORMAT}: load it with equiworld {content.get('equiworld')}"
+            f"{file} has format {content['format']}, newer than {FORMAT}: "
+            f"load it with equiworld {content.get('equiworld')}"
         )
     return content
 

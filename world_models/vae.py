@@ -51,7 +51,7 @@ class VAE(nn.Module):
         self.encoder, self.decoder = build_networks(
             architecture, image_shape, self.latent.posterior_size, latents, generator
         )
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     # What users call.
 

@@ -121,7 +121,7 @@ class GroupOptions(BetaVAEOptions):
     beta: float = 1.0
     """Weight of the divergence in objective H."""
     group_structure: tuple[str, ...] = ("c+", "c-")
-    """Letters, each an action on every latent pair: c c+ c- cn CN (rotations), 0 (none), m m3 m4 (free matrices), d ddn (reflections)."""
+    """Letters, each an action on every latent pair: c c+ c- cn CN turn, 0 does nothing, m m3 m4 free, d ddn mirror."""
     use_cob: bool = False
     """Give each action a learnable change of basis."""
     gvae_gamma: float | None = 40.0
@@ -225,7 +225,8 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     steps = context.offset if options.num_action_steps is None else options.num_action_steps
     if steps != context.offset:
         raise UsageError(
-            f"--num-action-steps {steps} and --offset {context.offset} must agree: both count the actions between two images"
+            f"--num-action-steps {steps} and --offset {context.offset} must agree: "
+            "both count the actions between two images"
         )
     if options.base_model == "vae" and (options.objective != "H" or options.beta != 1.0):
         raise UsageError(

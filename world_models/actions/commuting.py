@@ -33,8 +33,8 @@ def possible_words(generators: int, steps: int, inverses: bool) -> Words:
             for generator, sign in itertools.product(range(generators), (1, -1) if inverses else (1,)):
                 moved = list(counts)
                 moved[generator] += sign
-                following[tuple(moved)] += chance  # type: ignore[assignment]
-        chances = following  # type: ignore[assignment]
+                following[tuple(moved)] += chance
+        chances = following
     keys = sorted(chances)
     weights = torch.tensor([float(chances[key]) for key in keys])
     return Words(torch.tensor(keys, dtype=torch.float32), (weights / weights.sum()).log())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ...datasets.loader import Batch, WindowLoader
 from ...envs.registry import UsageError
 from ..latents import EuclideanLatent
-from ..networks import ImageShape, build_networks, change_latent_basis, initialise
+from ..networks import Decoder, Encoder, ImageShape, build_networks, change_latent_basis, initialise
 from .base import ESTIMATORS, Estimator, Terms, consecutive
 from .commuting import Fit, Words, fit_commuting_rotations, possible_words, predict, random_fit, simplest_angles
 from .policy import PolicyNetwork
@@ -127,8 +127,8 @@ class Procrustes(Estimator):
         for representation in bank.representations:
             if not isinstance(representation, allowed) or representation.width != 2:
                 raise UsageError(
-                    "this model solves for rotations of latent pairs: --group-structure takes c, c+, c-, cn, CN and 0 here; "
-                    "use --estimator exact or reinforce for the other letters"
+                    "this model solves for rotations of latent pairs: --group-structure takes c, c+, c-, cn, CN and 0 "
+                    "here; use --estimator exact or reinforce for the other letters"
                 )
         moving = [not isinstance(representation, Identity) for representation in bank.representations]
         if not any(moving):
@@ -146,12 +146,14 @@ class Procrustes(Estimator):
             )
         if labelled and label_count > len(bank):
             raise UsageError(
-                f"the world has {label_count} actions but the group bank {len(bank)}: raise --latents or add letters to --group-structure"
+                f"the world has {label_count} actions but the group bank {len(bank)}: "
+                "raise --latents or add letters to --group-structure"
             )
         wide = 2 * bank.latents + static_latents
         self.search = nn.ModuleList(
             build_networks(architecture, image_shape, EuclideanLatent(wide).posterior_size, wide, generator)
-        ).to(memory_format=torch.channels_last)
+        )
+        self.search.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.wide = EuclideanLatent(wide)
         self.gain = "relu" if any(isinstance(module, nn.ReLU) for module in self.search.modules()) else "selu"
         self.policy = None if labelled else PolicyNetwork(image_shape, len(bank), generator)
@@ -168,6 +170,13 @@ class Procrustes(Estimator):
     def searching(self) -> bool:
         """Whether no solution has been accepted yet."""
         return int(self.solved_at) < 0
+
+    @property
+    def search_networks(self) -> tuple[Encoder, Decoder]:
+        """The networks with spare latents, which are trained while searching."""
+        encoder, decoder = self.search
+        assert isinstance(encoder, Encoder) and isinstance(decoder, Decoder)
+        return encoder, decoder
 
     def policy_parameters(self) -> Iterable[nn.Parameter]:
         return [] if self.policy is None else self.policy.parameters()
@@ -215,7 +224,7 @@ class Procrustes(Estimator):
     # 1. Search.
 
     def _search_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
-        encoder, decoder = self.search
+        encoder, decoder = self.search_networks
         posterior = self.wide.posterior(encoder(batch.frames).float())
         chosen = _some(len(batch.frames), generator).to(batch.frames.device)
         samples = posterior.rsample(generator)[chosen]
@@ -238,22 +247,23 @@ class Procrustes(Estimator):
 
     @torch.no_grad()
     def _solve(self, model: GroupVAE, loader: WindowLoader, step: int) -> Solution:
-        encoder = self.search[0]
+        encoder, _ = self.search_networks
         device = encoder.head.weight.device
         generator = torch.Generator().manual_seed(loader.seed * 1_000_003 + step)
         batch = loader.sample(self.pairs, step, length=1)
-        codes = _in_chunks(lambda frames: encoder(frames.to(device)).float().cpu()[:, : self.wide.size], batch.frames)
+
+        def codes_of(images: Tensor) -> Tensor:
+            return _in_chunks(lambda part: encoder(part.to(device)).float().cpu()[:, : self.wide.size], images)
+
+        codes = codes_of(batch.frames)
         before, after = codes[batch.index[:, 0]], codes[batch.index[:, 1]]
         subspace = slow_subspace(before, after)
         static = 0
         if self.static_latents:
             ends = loader.sample(self.pairs // 8, step)
-            chosen = torch.stack([ends.index[:, 0], ends.index[:, -1]])
-            ends_codes = _in_chunks(
-                lambda frames: encoder(frames.to(device)).float().cpu()[:, : self.wide.size],
-                ends.frames[chosen.reshape(-1)],
-            )
-            static = count_static(subspace, *ends_codes.reshape(2, -1, self.wide.size), at_most=self.static_latents)
+            ends_codes = codes_of(ends.frames)
+            first, last = ends_codes[ends.index[:, 0]], ends_codes[ends.index[:, -1]]
+            static = count_static(subspace, first, last, self.static_latents)
         latents = model.group_latents
         moving = subspace.directions[static : static + latents]
         first, second = (before - subspace.centre) @ moving.T, (after - subspace.centre) @ moving.T
@@ -322,7 +332,7 @@ class Procrustes(Estimator):
         """Makes the found directions the model's latents and the found maps its bank."""
         device = model.encoder.head.weight.device
         change_latent_basis(
-            (self.search[0], self.search[1]),
+            self.search_networks,
             (model.encoder, model.decoder),
             solution.to_code.to(device),
             solution.to_search.to(device),
@@ -494,6 +504,6 @@ def _some(number: int, generator: torch.Generator) -> Tensor:
     return torch.randperm(number, generator=generator)[: max(1, number // 2)]
 
 
-def _in_chunks(function, images: Tensor, size: int = 256) -> Tensor:  # type: ignore[no-untyped-def]
+def _in_chunks(function: Callable[[Tensor], Tensor], images: Tensor, size: int = 256) -> Tensor:
     """Applies a network chunk by chunk, which keeps memory bounded."""
     return torch.cat([function(images[start : start + size]) for start in range(0, len(images), size)])

@@ -54,7 +54,7 @@ class Reinforce(Estimator):
         steps: Actions between the two images.
         gamma: Weight of the latent prediction error.
         entropy_weight: Weight of the policy's entropy, which is raised.
-        strategy: ``reward`` credits each action with its own reward, ``returns`` with the discounted sum of those so far.
+        strategy: ``reward`` credits each action with its own reward, ``returns`` with the discounted sum so far.
         discount: Of ``returns``.
         use_regret: Subtract the mean regret (best possible reward minus the one had) from rewards.
         policy_weight: Chance that an action is drawn from the policy rather than uniformly.

@@ -92,6 +92,7 @@ class Identity(Representation):
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
+        self.identity: Tensor
         self.register_buffer("identity", torch.eye(2))
 
     def block(self, power: int = 1) -> Tensor:
@@ -110,7 +111,8 @@ class FreeMatrix(Representation):
         self.entries = nn.Parameter(torch.eye(self.width) + noise)
 
     def block(self, power: int = 1) -> Tensor:
-        return torch.linalg.matrix_power(self.entries, power)
+        matrix: Tensor = torch.linalg.matrix_power(self.entries, power)
+        return matrix
 
     def penalty(self) -> Tensor:
         return (torch.linalg.det(self.entries) - 1.0).abs()
@@ -163,6 +165,7 @@ class Swap(Representation):
 
     def __init__(self, generator: torch.Generator) -> None:
         super().__init__()
+        self.swap: Tensor
         self.register_buffer("swap", torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
 
     def block(self, power: int = 1) -> Tensor:
@@ -230,8 +233,10 @@ class GroupBank(nn.Module):
 
     def penalty(self) -> Tensor:
         """What keeps all actions in their groups: free matrices near determinant 1, bases of unit columns."""
-        total = sum((representation.penalty() for representation in self.representations), torch.zeros(()))
+        total = torch.zeros(())
         for representation, basis in zip(self.representations, self.bases, strict=True):
+            assert isinstance(representation, Representation)
+            total = total + representation.penalty()
             if basis.numel():
                 total = total + (basis.norm(dim=0) - 1.0).abs().sum()
                 if isinstance(representation, Rotation):
