@@ -108,7 +108,10 @@ def write_tables() -> None:
     """The full table into results/README.md, the means into the project's README."""
     head = ["| experiment | seed | " + " | ".join(COLUMNS) + " | minutes |", "|" + "---|" * (len(COLUMNS) + 3)]
     rows = [row for name in EXPERIMENTS for row in table(name)]
-    intro = "# Results, seed by seed\n\nWritten by `python benchmarks/reproduce.py --all`; every record lies beside this file.\n\n"
+    intro = (
+        "# Results, seed by seed\n\n"
+        "Written by `python benchmarks/reproduce.py --all`; every record lies beside this file.\n\n"
+    )
     (RESULTS / "README.md").write_text(intro + "\n".join(head + rows) + "\n")
     short = [head[0].replace(" seed |", " seeds |").replace(" minutes |", ""), "|" + "---|" * (len(COLUMNS) + 2)]
     for name in EXPERIMENTS:

@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -116,7 +117,7 @@ def main() -> None:
             if turn >= 3:
                 seconds[name].append(time.perf_counter() - began)
     base = np.array(seconds["original workload"])
-    rows = {}
+    rows: dict[str, Any] = {}
     for name, times in seconds.items():
         rows[name] = {
             "median_seconds": statistics.median(times),
@@ -124,9 +125,8 @@ def main() -> None:
             "images_per_second": images[name] / statistics.median(times),
             "seconds": times,
         }
-        print(
-            f"{name:<20} {rows[name]['median_seconds'] * 1e3:7.1f} ms  ratio {rows[name]['ratio_to_original']:.2f}  {rows[name]['images_per_second']:.0f} images/s"
-        )
+        milliseconds, ratio = rows[name]["median_seconds"] * 1e3, rows[name]["ratio_to_original"]
+        print(f"{name:<20} {milliseconds:7.1f} ms  ratio {ratio:.2f}  {rows[name]['images_per_second']:.0f} images/s")
     path = RESULTS / f"speed_threads{asked.threads}.json"
     RESULTS.mkdir(exist_ok=True)
     path.write_text(
