@@ -112,7 +112,7 @@ class GroupOptions(BetaVAEOptions):
     """Latents that the group acts on, in pairs."""
     architecture: str = "forward"
     """Networks: forward, forward-wide, forward-wider, burgess, higgins or mlp."""
-    learning_rate: float = 2e-3
+    learning_rate: float = 3e-3
     """Adam's learning rate."""
     batch_size: int = 40
     """Transitions in a batch; a batch holds batch-size / window windows."""

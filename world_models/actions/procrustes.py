@@ -39,6 +39,7 @@ class Schedule:
         refine_steps: Updates of refinement, over which rates fall along a cosine to a hundredth.
         warm_up: Updates at the start of refinement over which rates rise.
         search_rate: Learning rate while searching, as a share of the full one.
+        tightening: By how much the weight of the dispersion has grown at the end of refinement.
     """
 
     slowness: float = 40.0
@@ -46,7 +47,8 @@ class Schedule:
     patience: int = 800
     refine_steps: int = 4000
     warm_up: int = 200
-    search_rate: float = 0.5
+    search_rate: float = 1 / 3
+    tightening: float = 4.0
 
 
 @dataclass
@@ -373,12 +375,21 @@ class Procrustes(Estimator):
             "penalty": penalty,
             "prediction": dispersion,
             "group_penalty": group_penalty,
-            "loss": reconstruction + penalty + self.gamma * dispersion + group_penalty,
+            "loss": reconstruction + penalty + self._weight(step) * dispersion + group_penalty,
         }
         if self.policy is not None:
             loss, entropy = self._distil(model, batch, chosen, means, forward, generator)
             terms |= {"policy_loss": loss, "policy_entropy": entropy, "loss": terms["loss"] + loss}
         return terms
+
+    def _weight(self, step: int) -> float:
+        """Weight of the dispersion, which grows as the rates fall.
+
+        At first reconstruction places the codes; in the end they are to lie on their orbits exactly, or images where
+        the world wraps round, whose codes are near but which look nothing alike, are decoded as mixtures.
+        """
+        done = min(1.0, (step - int(self.solved_at)) / self.schedule.refine_steps)
+        return self.gamma * (1 + (self.schedule.tightening - 1) * done)
 
     @torch.no_grad()
     def _infer_words(self, means: Tensor, matrices: Tensor, batch: Batch) -> Tensor:
@@ -405,11 +416,16 @@ class Procrustes(Estimator):
         """
         assert self.policy is not None
         first, second = consecutive(batch)
-        letters = chosen.reshape(-1, self.steps)
+        # A quarter of the transitions is plenty for so small a network, and costs a quarter.
+        some = torch.randperm(len(first), generator=generator)[: max(1, len(first) // 4)].to(first.device)
+        first, second = first[some], second[some]
+        letters = chosen.reshape(-1, self.steps)[some]
         before = batch.frames[first]
         target = torch.nn.functional.one_hot(letters, len(matrices)).float()
         if self.steps > 1:
-            before, target = self._part_way(model, before, means[:, :-1].flatten(0, 1), letters, matrices, generator)
+            before, target = self._part_way(
+                model, before, means[:, :-1].flatten(0, 1)[some], letters, matrices, generator
+            )
         else:
             target = target[:, 0]
         log_policy = self.policy(before, batch.frames[second])
