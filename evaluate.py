@@ -296,11 +296,11 @@ def measure(assembly: Assembly) -> list[MetricResult]:
     return results
 
 
-def evaluate_run(run: Path) -> dict[str, float | None]:
-    """Measures a run and writes its ``metrics.json``; returns the flat values."""
+def evaluate_run(run: Path) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Measures a run and writes its ``metrics.json``; returns the flat values, and why some are missing."""
     assembly = load_run(run)
     results = measure(assembly)
-    values = report.flatten(results)
+    values, missing = report.flatten(results), report.reasons(results)
     content = {
         "equiworld": __version__,
         "model": assembly.options.model_name,
@@ -308,19 +308,21 @@ def evaluate_run(run: Path) -> dict[str, float | None]:
         "seed": assembly.options.run.seed,
         "test_states": len(assembly.split.test),
         "values": values,
-        "missing": report.reasons(results),
+        "missing": missing,
         "results": [result.to_dict() for result in results],
     }
     runs.write_json((run if run.is_dir() else run.parent.parent) / "metrics.json", report.json_safe(content))
-    return values
+    return values, missing
 
 
 def evaluate_runs(paths: Sequence[Path]) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
     console = Console()
     values: dict[str, dict[str, float | None]] = {}
+    missing: dict[str, str] = {}
     for path in paths:
-        values[str(path)] = evaluate_run(path)
+        values[str(path)], reasons = evaluate_run(path)
+        missing |= reasons
     rows = report.table(next(iter(values.values())) if len(values) == 1 else report.aggregate(values))
     shown = Table(
         *rows[0], title=f"on states that were not trained on: {', '.join(values)}" if len(values) == 1 else None
@@ -328,6 +330,8 @@ def evaluate_runs(paths: Sequence[Path]) -> dict[str, dict[str, float | None]]:
     for row in rows[1:]:
         shown.add_row(*row)
     console.print(shown)
+    for name, reason in missing.items():
+        console.print(f"{name}: {reason}", highlight=False, soft_wrap=True)
     written = ", ".join(str((path if path.is_dir() else path.parent.parent) / "metrics.json") for path in paths)
     console.print(f"details: {written}", highlight=False, soft_wrap=True)
     return values

@@ -135,7 +135,7 @@ def train(request: Request) -> int:
             clip_norm=options.model.clip_norm,
             accelerator=options.run.device,
             precision=options.run.precision,
-            monitor=Panels(validation, len(assembly.data.world.actions)),
+            monitor=Panels(validation, len(assembly.data.world.actions), options.flat()),
             listener=bar,
         )
         if request.resume:

@@ -19,6 +19,7 @@ from ..datasets.splits import Split, split_states
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory
 from ..envs.registry import UsageError, nearest
 from . import runs
+from .group import GroupVAE
 from .vae import VAE
 from .zoo import MODELS, Context
 
@@ -211,9 +212,8 @@ def start_from(model: VAE, path: Path) -> None:
         prefix = f"{name}."
         part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         runs.load_weights(getattr(model, name), part, path)
-    estimator = getattr(model, "estimator", None)
-    if estimator is not None and hasattr(estimator, "start_from"):
-        estimator.start_from(model)
+    if isinstance(model, GroupVAE):
+        model.estimator.start_from(model)
 
 
 def load_run(path: Path) -> Assembly:

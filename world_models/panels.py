@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +17,8 @@ from ..datasets.loader import WindowLoader
 from .group import GroupVAE
 from .vae import VAE
 
+_MOST_ORDER = 40
+
 
 class Panels:
     """Logs what can be seen of a model on held-out windows.
@@ -21,17 +26,22 @@ class Panels:
     Args:
         loader: Where the pictures come from.
         actions: True actions of the world.
+        config: The run's configuration, shown once as a table.
         shown: Images in a row.
     """
 
-    def __init__(self, loader: WindowLoader, actions: int, shown: int = 8) -> None:
+    def __init__(self, loader: WindowLoader, actions: int, config: dict[str, Any], shown: int = 8) -> None:
         self.batch = loader.sample(64, 0)
         self.pairs = loader.sample(256, 1, length=1)
-        self.actions, self.shown = actions, shown
+        self.actions, self.config, self.shown = actions, config, shown
 
     @torch.no_grad()
     def __call__(self, model: VAE, writer: SummaryWriter, epoch: int) -> None:
         device = next(model.parameters()).device
+        if epoch == 1:
+            writer.add_text("config", _table(["option", "value"], list(self.config.items())), epoch)
+            counts = {name: sum(each.numel() for each in part.parameters()) for name, part in model.named_children()}
+            writer.add_text("parameters", _table(["part", "parameters"], list(counts.items())), epoch)
         frames = self.batch.frames[self.batch.index[:, 0]][: self.shown].to(device)
         posterior = model.posterior(self.batch.frames.to(device))
         writer.add_image("recons/recon", grid([frames, model.decode(model.encode(frames))]), epoch)
@@ -83,22 +93,25 @@ class Panels:
             for row, guess in zip(true, chosen[: self.shown].tolist(), strict=True)
         )
         writer.add_text("actions/examples", labels, epoch)
-        table = "\n".join("| " + " | ".join(f"{int(value)}" for value in row) + " |" for row in counts)
-        head = (
-            "| " + " | ".join(f"true {code}" for code in range(self.actions)) + " |\n|" + "---|" * self.actions + "\n"
-        )
-        writer.add_text("actions/counts", head + table, epoch)
+        head = ["", *(f"true {code}" for code in range(self.actions))]
+        rows_of_text = [(f"learnt {number}", *map(int, row)) for number, row in enumerate(counts)]
+        writer.add_text("actions/counts", _table(head, rows_of_text), epoch)
         matrices = model.bank.matrices().cpu().numpy()
         text = []
         for number, matrix in enumerate(matrices):
             angle = float(np.abs(np.angle(np.linalg.eigvals(matrix))).max())
-            order = 2 * math.pi / angle if angle > 1e-6 else math.inf
             writer.add_scalar(f"cyclic_orders/angle_{number}", angle, epoch)
-            text.append(
-                f"action {number} ({model.bank.names[number]}): angle {angle:.4f} rad, order {order:.2f}\n\n    "
-                + np.array2string(matrix, precision=3, suppress_small=True).replace("\n", "\n    ")
-            )
+            turn = Fraction(angle / (2 * math.pi)).limit_denominator(_MOST_ORDER)
+            shown = np.array2string(matrix, precision=3, suppress_small=True).replace("\n", "\n    ")
+            name = f"action {number} ({model.bank.names[number]})"
+            text.append(f"{name}: {angle:.4f} rad, nearest 2 pi {turn.numerator}/{turn.denominator}\n\n    {shown}")
         writer.add_text("matrices", "\n\n".join(text), epoch)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def grid(rows: list[Tensor], gap: int = 2) -> Tensor:

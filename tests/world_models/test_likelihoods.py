@@ -16,7 +16,7 @@ IMAGES = torch.rand(4, 2, 5, 3, generator=GENERATOR)
 def test_bernoulli_is_the_cross_entropy_in_nats_summed_over_pixels() -> None:
     chance = torch.sigmoid(LOGITS.double())
     expected = -(IMAGES * chance.log() + (1 - IMAGES) * (1 - chance).log()).sum((1, 2, 3))
-    torch.testing.assert_close(LIKELIHOODS["bernoulli"]().loss(LOGITS, IMAGES).double(), expected)
+    torch.testing.assert_close(LIKELIHOODS["bernoulli"]().loss(LOGITS, IMAGES), expected.float())
 
 
 def test_bernoulli_stays_finite_where_the_sigmoid_is_exactly_0_or_1() -> None:

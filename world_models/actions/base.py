@@ -40,6 +40,10 @@ class Estimator(nn.Module):
         """Called after each update; returns lines for the log."""
         return []
 
+    def start_from(self, model: GroupVAE) -> None:
+        """Called when the model's encoder and decoder have been taken from another run."""
+        return
+
     def finished(self, step: int) -> bool:
         """Whether training has nothing left to do."""
         return False

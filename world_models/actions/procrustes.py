@@ -223,6 +223,18 @@ class Procrustes(Estimator):
             return [f"no actions found in {waited} updates, starting again: {solution.report}"]
         return [f"no actions yet: {solution.report}"]
 
+    @torch.no_grad()
+    def start_from(self, model: GroupVAE) -> None:
+        encoder, decoder = self.search_networks
+        size, wide = model.latent.size, self.wide.size
+        encoder.trunk.load_state_dict(model.encoder.trunk.state_dict())
+        decoder.body.load_state_dict(model.decoder.body.state_dict())
+        for rows, taken in ((slice(0, size), slice(0, size)), (slice(wide, wide + size), slice(size, 2 * size))):
+            encoder.head.weight[rows] = model.encoder.head.weight[taken]
+            encoder.head.bias[rows] = model.encoder.head.bias[taken]
+        decoder.stem.weight[:, :size] = model.decoder.stem.weight
+        decoder.stem.bias.copy_(model.decoder.stem.bias)
+
     # 1. Search.
 
     def _search_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:

@@ -34,7 +34,7 @@ def test_all_letters_are_there() -> None:
     ("letter", "low", "high"), [("c", 0, 0), ("c+", 0, 1), ("c-", -1, 0), ("cn", 0, 1), ("CN", 0, 1)]
 )
 def test_rotations_start_where_their_letter_says(letter: str, low: float, high: float) -> None:
-    angles = [float(REPRESENTATIONS[letter](torch.Generator().manual_seed(seed)).angle) for seed in range(50)]
+    angles = [float(REPRESENTATIONS[letter](torch.Generator().manual_seed(seed)).angle.detach()) for seed in range(50)]
     assert all(low <= angle <= high for angle in angles)
     assert max(angles) - min(angles) >= 0.8 * (high - low)
 
@@ -51,14 +51,14 @@ def test_rotations_turn_by_their_angle() -> None:
 @pytest.mark.parametrize("letter", LETTERS)
 def test_powers_are_powers_of_the_matrix_and_negative_ones_undo(letter: str, use_cob: bool) -> None:
     """Of the matrix, not of its entries."""
-    made = bank(letter, use_cob=use_cob).double()
+    made = bank(letter, use_cob=use_cob)
+    close = {"atol": 1e-4, "rtol": 1e-4}
     for action in range(len(made)):
         matrix = made.matrix(action)
-        identity = torch.eye(4, dtype=torch.float64)
-        torch.testing.assert_close(made.matrix(action, 0), identity)
+        torch.testing.assert_close(made.matrix(action, 0), torch.eye(4), **close)
         for power in (2, 3):
-            torch.testing.assert_close(made.matrix(action, power), torch.linalg.matrix_power(matrix, power))
-            torch.testing.assert_close(made.matrix(action, -power) @ made.matrix(action, power), identity)
+            torch.testing.assert_close(made.matrix(action, power), torch.linalg.matrix_power(matrix, power), **close)
+            torch.testing.assert_close(made.matrix(action, -power) @ made.matrix(action, power), torch.eye(4), **close)
 
 
 @pytest.mark.parametrize("use_cob", [False, True])
@@ -78,7 +78,7 @@ def test_a_structure_is_laid_on_every_pair_and_leaves_the_others() -> None:
     assert made.names == [f"{letter} on pair {pair}" for pair in range(3) for letter in ("c+", "c-")]
     for action in range(6):
         matrix, pair = made.matrix(action), slice(2 * (action // 2), 2 * (action // 2) + 2)
-        torch.testing.assert_close(matrix[pair, pair], rotation(float(made.representations[action].angle)))
+        torch.testing.assert_close(matrix[pair, pair], rotation(float(made.representations[action].angle.detach())))
         rest = matrix.clone()
         rest[pair, pair] = torch.eye(2)
         assert torch.equal(rest, torch.eye(6))
@@ -123,7 +123,7 @@ def test_free_matrices_start_invertible_and_are_kept_at_determinant_1(letter: st
 def test_no_power_of_the_identity_moves() -> None:
     made = GroupBank(["0"], 4, False, torch.Generator())
     assert torch.equal(made.matrices(), torch.eye(4).repeat(2, 1, 1))
-    assert list(made.parameters()) == [basis for basis in made.bases]
+    assert [parameter.numel() for parameter in made.parameters()] == [0, 0]
 
 
 def test_a_change_of_basis_conjugates() -> None:
@@ -140,7 +140,7 @@ def test_a_change_of_basis_starts_as_none_and_CN_always_has_one() -> None:
     for letter, use_cob, size in (("cn", False, 0), ("cn", True, 16), ("CN", False, 16), ("CN", True, 16)):
         made = GroupBank([letter], 4, use_cob, torch.Generator().manual_seed(0))
         assert [basis.numel() for basis in made.bases] == [size, size]
-        angle = float(made.representations[0].angle)
+        angle = float(made.representations[0].angle.detach())
         torch.testing.assert_close(made.matrix(0)[:2, :2], rotation(angle))
 
 
