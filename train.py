@@ -112,7 +112,7 @@ def train(request: Request) -> int:
     from equiworld.world_models import runs
     from equiworld.world_models.assembly import assemble
     from equiworld.world_models.panels import Panels
-    from equiworld.world_models.trainer import Trainer
+    from equiworld.world_models.trainer import Trainer, decay
 
     stop = Stop()
     options = request.options
@@ -133,6 +133,7 @@ def train(request: Request) -> int:
             epochs=options.model.epochs,
             seed=options.run.seed,
             clip_norm=options.model.clip_norm,
+            decay=decay(options.model.lr_scheduler, options.model.lr_scheduler_gamma, options.model.epochs),
             accelerator=options.run.device,
             precision=options.run.precision,
             monitor=Panels(validation, len(assembly.data.world.actions), options.flat()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -51,6 +52,21 @@ class Listener(Protocol):
     def note(self, line: str) -> None: ...
 
 
+def decay(kind: str, gamma: float, epochs: int) -> Callable[[int], float]:
+    """Multiplier of all learning rates after a number of completed epochs.
+
+    Args:
+        kind: ``none``, ``exp`` (``gamma ** epoch``) or ``cosine`` (from 1 to 0 over ``epochs``).
+        gamma: Of ``exp``.
+        epochs: Of ``cosine``; a run that is continued with more epochs has another schedule.
+    """
+    if kind == "exp":
+        return lambda epoch: gamma**epoch
+    if kind == "cosine":
+        return lambda epoch: 0.5 * (1 + math.cos(math.pi * min(1.0, epoch / epochs)))
+    return lambda epoch: 1.0
+
+
 Monitor = Callable[[VAE, SummaryWriter, int], None]
 
 
@@ -68,6 +84,7 @@ class Trainer:
         epochs: Passes over the training batches, at most.
         seed: Source of the noise in the loss.
         clip_norm: Norm to which gradients are clipped.
+        decay: Multiplier of all learning rates after a number of epochs.
         accelerator: Lightning Fabric's: ``cpu``, ``cuda``, ``auto``, ...
         precision: Lightning Fabric's: ``32-true``, ``bf16-mixed``, ...
         monitor: Called after each epoch with the model, to log pictures and scores.
@@ -84,6 +101,7 @@ class Trainer:
         epochs: int,
         seed: int,
         clip_norm: float,
+        decay: Callable[[int], float] = lambda epoch: 1.0,
         accelerator: str = "cpu",
         precision: Any = "32-true",
         monitor: Monitor | None = None,
@@ -92,7 +110,7 @@ class Trainer:
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         self.model, self.training, self.validation, self.run = model, training, validation, run
         self.epochs, self.seed, self.clip_norm = epochs, seed, clip_norm
-        self.monitor, self.listener = monitor, listener
+        self.monitor, self.listener, self.decay = monitor, listener, decay
         self.progress = Progress()
         groups = model.parameter_groups()
         self.base_rates = [float(group["lr"]) for group in groups]  # type: ignore[arg-type]
@@ -168,7 +186,7 @@ class Trainer:
     def _update(self, batch: Batch) -> dict[str, float]:
         step = self.progress.step
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = base * self.model.rate(step, group["name"])
+            group["lr"] = base * self.model.rate(step, group["name"]) * self.decay(self.progress.epoch)
         terms = self.wrapped.terms(batch, step, torch_generator(self.seed, _TRAIN, step))
         values = _as_numbers(terms)
         self._check(values, step)

@@ -86,6 +86,10 @@ class VAEOptions:
     """Passes over the training data, at most."""
     clip_norm: float = 1000.0
     """Norm to which gradients are clipped."""
+    lr_scheduler: Literal["none", "exp", "cosine"] = "none"
+    """Decay of all rates after each epoch, beside the model's own: by lr-scheduler-gamma, or along a cosine to 0."""
+    lr_scheduler_gamma: float = 0.99
+    """Factor for each epoch (exp)."""
 
 
 @dataclass
@@ -182,6 +186,7 @@ def _check(options: VAEOptions) -> None:
         batch_size=options.batch_size,
         epochs=options.epochs,
         clip_norm=options.clip_norm,
+        lr_scheduler_gamma=options.lr_scheduler_gamma,
     )
 
 
