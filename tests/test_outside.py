@@ -1,4 +1,4 @@
-"""Models and worlds from outside the package: the files that the documentation shows, trained and evaluated as it says."""
+"""A model and a world from outside the package: the files that docs/ shows, trained and evaluated as it says."""
 
 from __future__ import annotations
 

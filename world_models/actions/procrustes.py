@@ -277,7 +277,7 @@ class Procrustes(Estimator):
             ends = loader.sample(self.pairs // 8, step)
             ends_codes = codes_of(ends.frames)
             first, last = ends_codes[ends.index[:, 0]], ends_codes[ends.index[:, -1]]
-            static = count_static(subspace, first, last, self.static_latents)
+            static = count_static(subspace, first, last, self.wide.size - model.group_latents)
         latents = model.group_latents
         moving = subspace.directions[static : static + latents]
         first, second = (before - subspace.centre) @ moving.T, (after - subspace.centre) @ moving.T
@@ -291,8 +291,8 @@ class Procrustes(Estimator):
         use = use / use.sum().clamp_min(1e-9)
         report, accepted = self._accept(fit, agreement, use, known is not None)
         speeds = ", ".join(f"{float(speed):.2f}" for speed in subspace.speeds[: static + latents + 2])
-        kept = torch.cat([fit.basis[0] @ moving, subspace.directions[:static]])
-        # Static latents beyond those found start empty.
+        # Of the static directions the model keeps as many as it has latents for; spare ones start empty.
+        kept = torch.cat([fit.basis[0] @ moving, subspace.directions[: min(static, self.static_latents)]])
         to_code = torch.zeros(model.latent.size, self.wide.size)
         to_code[: len(kept)] = kept
         centred = codes - subspace.centre

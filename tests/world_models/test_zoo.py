@@ -1,0 +1,144 @@
+"""The models by name: what each is made of, the published sizes, and what they refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from equiworld.envs import FlatLand, UsageError
+from equiworld.world_models.actions.exact import Exact
+from equiworld.world_models.actions.procrustes import Procrustes
+from equiworld.world_models.actions.reinforce import Reinforce
+from equiworld.world_models.objectives import Beta, Capacity
+from equiworld.world_models.zoo import MODELS, Context
+
+
+def context(seed: int = 0, offset: int = 1, static: bool = False, size: int = 16) -> Context:
+    world = FlatLand() if size == 64 else FlatLand(period=7, stride=2, radius=3, size=size)
+    return Context(world, static, offset, torch.Generator().manual_seed(seed))
+
+
+def build(name: str, where: Context | None = None, **options: Any) -> Any:
+    spec = MODELS[name]
+    small = {"architecture": "forward"} if "architecture" not in options else {}
+    return spec.build(spec.options(**small, **options), where or context())
+
+
+def test_there_are_five() -> None:
+    assert MODELS.names() == ["betavae", "dforward", "forward", "rgrvae", "vae"]
+    assert all(MODELS[name].summary for name in MODELS)
+
+
+@pytest.mark.parametrize("name", ["betavae", "dforward", "forward", "rgrvae", "vae"])
+def test_the_same_generator_gives_the_same_model(name: str) -> None:
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        states.append(build(name, context(7)).state_dict())
+    assert all(torch.equal(value, states[1][key]) for key, value in states[0].items())
+
+
+def test_rgrvae_has_the_published_size() -> None:
+    model = build("rgrvae", context(size=64), estimator="reinforce")
+    assert sum(parameter.numel() for parameter in model.parameters()) == 442_289
+
+
+def test_the_estimator_is_the_one_that_is_named() -> None:
+    for name, kind, rate, window in (
+        ("procrustes", Procrustes, 0.003, 5),
+        ("exact", Exact, 0.01, 1),
+        ("reinforce", Reinforce, 0.1, 1),
+    ):
+        model = build("rgrvae", estimator=name)
+        assert type(model.estimator) is kind
+        assert (model.group_learning_rate, model.window) == (rate, window)
+
+
+def test_the_objective_is_the_one_that_is_named() -> None:
+    assert build("vae").objective == Beta(1.0)
+    assert build("betavae").objective == Beta(4.0)
+    assert build("rgrvae").objective == Beta(1.0)
+    assert build("betavae", objective="B", gamma=5.0, C_max=2.0, C_stop_iter=9).objective == Capacity(5.0, 2.0, 9)
+    assert build("rgrvae", base_model="vae").objective == Beta(1.0)
+
+
+def test_labels_are_used_by_forward_and_dforward_alone() -> None:
+    assert [build(name).estimator.labelled for name in ("forward", "dforward", "rgrvae")] == [True, True, False]
+    assert build("forward").bank.names == ["m on pair 0"] * 2 + ["m on pair 1"] * 2
+    assert build("dforward").bank.names == build("rgrvae").bank.names == [f"{c} on pair {n}" for n in "01" for c in ("c+", "c-")]
+
+
+def test_backgrounds_get_latents_that_nothing_moves() -> None:
+    assert build("rgrvae", context(static=True)).latent.size == 8
+    assert build("rgrvae", context(static=True), static_latents=1).latent.size == 5
+    assert build("rgrvae").latent.size == 4
+
+
+def test_gamma_is_beta_unless_it_is_given() -> None:
+    assert build("rgrvae", estimator="exact", gvae_gamma=None, beta=2.5).estimator.gamma == 2.5
+    assert build("rgrvae", estimator="exact", gvae_gamma=0.0).estimator.gamma == 0.0
+
+
+def test_options_reach_the_policy_gradient() -> None:
+    model = build(
+        "rgrvae",
+        context(offset=3),
+        estimator="reinforce",
+        num_action_steps=3,
+        multi_action_strategy="returns",
+        reinforce_discount=0.7,
+        use_regret=True,
+        base_policy_weight=0.4,
+        base_policy_epsilon=0.2,
+        entropy_weight=0.05,
+        policy_learning_rate=0.02,
+        group_learning_rate=0.04,
+        use_cob=True,
+    )
+    made = model.estimator
+    assert (made.steps, made.strategy, made.discount, made.use_regret, made.epsilon) == (3, "returns", 0.7, True, 0.2)
+    assert (float(made.policy_weight), made.entropy_weight) == (pytest.approx(0.4), 0.05)
+    assert (model.policy_learning_rate, model.group_learning_rate) == (0.02, 0.04)
+    assert [basis.numel() for basis in model.bank.bases] == [16] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("vae", {"latents": 0}, "--latents must be above 0, not 0"),
+        ("vae", {"learning_rate": float("nan")}, "--learning-rate must be above 0, not nan"),
+        ("vae", {"architecture": "forwards"}, "unknown architecture 'forwards' .*did you mean 'forward'"),
+        ("betavae", {"beta": -1.0}, "--beta must be 0 or more, not -1.0"),
+        ("betavae", {"objective": "B", "C_stop_iter": 0}, "--C-stop-iter must be above 0, not 0"),
+        ("betavae", {"objective": "B", "gamma": -2.0}, "--gamma must be above 0, not -2.0"),
+        ("rgrvae", {"latents": 5}, "--latents 5: a group acts on pairs of latents"),
+        ("rgrvae", {"num_action_steps": 2}, "--num-action-steps 2 and --offset 1 must agree"),
+        ("rgrvae", {"window": 0}, "--window must be above 0, not 0"),
+        ("rgrvae", {"static_latents": -1}, "--static-latents must be 0 or more, not -1"),
+        ("rgrvae", {"slowness": -1.0}, "--slowness and --gvae-gamma must be 0 or more"),
+        ("rgrvae", {"base_model": "vae", "beta": 2.0}, "--base-model vae has the evidence lower bound"),
+        ("rgrvae", {"policy_learning_rate": 0.0}, "--policy-learning-rate must be above 0, not 0.0"),
+        ("rgrvae", {"estimator": "reinforce", "base_policy_weight": 1.5}, "--base-policy-weight must be between 0 and 1"),
+        ("rgrvae", {"estimator": "reinforce", "reinforce_discount": -0.5}, "--reinforce-discount must be between 0 and 1"),
+        ("rgrvae", {"group_structure": ("q",)}, "unknown group structure letter 'q'"),
+    ],
+)
+def test_options_out_of_range_are_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as refusal:
+        build(name, **options)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("estimator", ["exact", "reinforce"])
+@pytest.mark.parametrize("structure", [("d", "c"), ("ddn", "CN"), ("m3",), ("m4", "0"), ("m", "cn")])
+def test_every_letter_trains(tiny: Callable[..., Any], estimator: str, structure: tuple[str, ...]) -> None:
+    assembly = tiny("rgrvae", estimator=estimator, group_structure=structure)
+    model, batch = assembly.model, next(iter(assembly.loader("training").epoch(0)))
+    terms = model.terms(batch, 0, torch.Generator().manual_seed(0))
+    terms["loss"].backward()
+    assert all(bool(torch.isfinite(term)) for term in terms.values())
+    for parameter in model.bank.parameters():
+        assert parameter.numel() == 0 or (parameter.grad is not None and bool(torch.isfinite(parameter.grad).all()))
