@@ -29,6 +29,7 @@ from equiworld.world_models.group import GroupVAE
 
 Array = NDArray[Any]
 
+_SCOPE = "on held-out states; mig and lsbd.lsbd on all states"
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
 _CHUNK = 256

@@ -88,12 +88,23 @@ def fail(message: str, status: int) -> int:
 
 
 class Stop:
-    """Set by Ctrl-C or SIGTERM, so that training stops after the running update; a second Ctrl-C stops at once."""
+    """Set by Ctrl-C or SIGTERM, so that training stops after the running update; a second Ctrl-C stops at once.
+
+    The signals are watched inside a ``with`` block only.
+    """
 
     def __init__(self) -> None:
         self.signal = 0
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Stop:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._set)
+            self.before[number] = signal.signal(number, self._set)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _set(self, number: int, frame: FrameType | None) -> None:
         if self.signal and number == signal.SIGINT:
@@ -114,7 +125,6 @@ def train(request: Request) -> int:
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
-    stop = Stop()
     options = request.options
     if options.run.threads:
         torch.set_num_threads(options.run.threads)
@@ -124,7 +134,7 @@ def train(request: Request) -> int:
     training, validation = assembly.loader("training"), assembly.loader("validation")
     run = request.resume or runs.next_version(Path(options.run.log_dir))
     began = time.perf_counter()
-    with Bar(str(run)) as bar:
+    with Bar(str(run)) as bar, Stop() as stop:
         trainer = Trainer(
             assembly.model,
             training,
@@ -158,6 +168,8 @@ def train(request: Request) -> int:
         return 128 + stop.signal
     minutes = (time.perf_counter() - began) / 60
     print(f"trained {trainer.progress.step} updates in {minutes:.1f} minutes: {run}")
+    if (warning := assembly.model.warning()) is not None:
+        print(f"beware: {warning}", file=sys.stderr)
     if options.run.evaluate:
         from equiworld.evaluate import evaluate_runs
 

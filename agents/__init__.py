@@ -1,1 +1,1 @@
-"""."""
+"""What acts. Nothing lives here yet."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,20 +112,60 @@ def options_from_config(config: dict[str, Any], source: str) -> Options:
         UsageError: A key that neither model, data set nor run has.
     """
     model, dataset = config["model"], config.get("dataset", "flatland")
-    types = option_types(model, dataset)
+    values = {key: value for key, value in config.items() if key not in ("model", "dataset", "plugin")}
+    parts = fill_options(option_types(model, dataset), values, source, f"for model {model!r} on {dataset!r}")
+    return Options(model, dataset, tuple(config.get("plugin", ())), **parts)
+
+
+def fill_options(types: dict[str, type[Any]], values: dict[str, Any], source: str, where: str) -> dict[str, Any]:
+    """Option objects with some values set, each converted to its option's type.
+
+    Args:
+        types: The option dataclasses, by part.
+        values: Option names and values, as YAML gives them.
+        source: Where they come from, for error messages.
+        where: What they are for, likewise.
+
+    Raises:
+        UsageError: An unknown option, or a value that is not of its type.
+    """
     known = {field.name: part for part, kind in types.items() for field in dataclasses.fields(kind)}
-    values: dict[str, dict[str, Any]] = {part: {} for part in types}
-    for key, value in config.items():
-        if key in ("model", "dataset", "plugin"):
-            continue
+    hints = {part: get_type_hints(kind) for part, kind in types.items()}
+    filled: dict[str, dict[str, Any]] = {part: {} for part in types}
+    for key, value in values.items():
         if key not in known:
-            raise UsageError(
-                f"{source}: unknown option {key!r} for model {model!r} on {dataset!r}{nearest(key, list(known))}"
-            )
-        values[known[key]][key] = tuple(value) if isinstance(value, list) else value
-    return Options(
-        model, dataset, tuple(config.get("plugin", ())), **{part: kind(**values[part]) for part, kind in types.items()}
-    )
+            raise UsageError(f"{source}: unknown option {key!r} {where}{nearest(key, list(known))}")
+        part = known[key]
+        try:
+            filled[part][key] = _converted(value, hints[part][key])
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"{source}: option {key} cannot be {value!r}: {error}") from error
+    return {part: kind(**filled[part]) for part, kind in types.items()}
+
+
+def _converted(value: Any, hint: Any) -> Any:
+    """``value`` as the type ``hint``: YAML reads 1e-3 as text, and lists where there are tuples.
+
+    Raises:
+        ValueError: It is not of that type; the message says what is accepted.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value in inner:
+            return value
+        raise ValueError(f"accepted: {', '.join(map(str, inner))}")
+    if origin in (Union, UnionType):
+        if value is None and NoneType in inner:
+            return None
+        return _converted(value, next(each for each in inner if each is not NoneType))
+    if origin is tuple:
+        items = [value] if isinstance(value, str) else list(value)
+        return tuple(_converted(item, inner[0]) for item in items)
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not hint:
+        raise ValueError(f"it must be of type {getattr(hint, '__name__', hint)}")
+    return value
 
 
 @dataclass

@@ -10,7 +10,9 @@ import importlib
 import importlib.util
 import io
 import os
+import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,10 +24,11 @@ import yaml
 from ..datasets import DATASETS
 from ..envs.registry import UsageError, nearest
 from . import runs
-from .assembly import Options, option_types
+from .assembly import Options, fill_options, option_types
 from .zoo import MODELS
 
 _NAMES = ("model", "dataset", "plugin")
+_CHANGEABLE = ("epochs", "device", "threads", "evaluate", "log_dir", "plugin")
 
 
 @dataclass
@@ -83,10 +86,25 @@ def read_request(arguments: list[str]) -> Request:
         if help_asked:
             raise HelpAsked(overview())
         raise UsageError(f"--model is missing; there are: {', '.join(MODELS.names())}")
+    known_names = model in MODELS and dataset in DATASETS
+    if resume is not None and not known_names and config.get("plugin"):
+        raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
     types = option_types(model, dataset)
     defaults = _defaults(types, {key: value for key, value in config.items() if key not in _NAMES}, model, dataset)
-    parts = _parse(types, defaults, rest, model, dataset)
-    return Request(Options(model, dataset, plugins, **parts), resume)
+    options = Options(model, dataset, plugins, **_parse(types, defaults, rest, model, dataset))
+    if resume is not None:
+        kept = Options(model, dataset, plugins, **defaults).flat()
+        _check_continuation(resume, kept | runs.read_config(resume), options.flat())
+    return Request(options, resume)
+
+
+def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """A continued run may train longer or elsewhere, but is otherwise the run that it was."""
+    changed = [name for name, value in after.items() if name not in _CHANGEABLE and before.get(name, value) != value]
+    if changed:
+        raise UsageError(
+            f"--resume {run} cannot change {', '.join(changed)}; it takes other values only of {', '.join(_CHANGEABLE)}"
+        )
 
 
 def read_file(path: Path) -> dict[str, Any]:
@@ -115,25 +133,36 @@ def import_plugin(name: str) -> None:
         UsageError: There is no such module.
     """
     path = Path(name)
-    if path.suffix == ".py":
-        if not path.is_file():
-            raise UsageError(f"--plugin {name}: there is no such file")
-        label = f"equiworld_plugin_{path.stem}"
-        if label not in sys.modules:
-            spec = importlib.util.spec_from_file_location(label, path)
-            if spec is None or spec.loader is None:
-                raise UsageError(f"--plugin {name} cannot be imported")
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[label] = module
-            spec.loader.exec_module(module)
+    if path.suffix != ".py":
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)
+        _run_plugin(name, lambda: importlib.import_module(name))
         return
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.append(here)
+    if not path.is_file():
+        raise UsageError(f"--plugin {name}: there is no such file")
+    # The whole path stands in the label, so that two files of one name are two modules.
+    label = "equiworld_plugin_" + re.sub(r"\W", "_", str(path.resolve()))
+    if label in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(label, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"--plugin {name} cannot be imported")
+    module, loader = importlib.util.module_from_spec(spec), spec.loader
+    sys.modules[label] = module
     try:
-        importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UsageError(f"--plugin {name}: {error}") from error
+        _run_plugin(name, lambda: loader.exec_module(module))
+    except UsageError:
+        del sys.modules[label]
+        raise
+
+
+def _run_plugin(name: str, load: Callable[[], object]) -> None:
+    """Runs a plugin's code; whatever it raises is the user's to mend, and is told in one line."""
+    try:
+        load()
+    except Exception as error:
+        raise UsageError(f"--plugin {name}: {type(error).__name__}: {error}") from error
 
 
 def overview() -> str:
@@ -155,15 +184,7 @@ def _listed(value: Any) -> list[str]:
 
 def _defaults(types: dict[str, type[Any]], config: dict[str, Any], model: str, dataset: str) -> dict[str, Any]:
     """Option objects with the values of the configuration files."""
-    known = {field.name: part for part, kind in types.items() for field in dataclasses.fields(kind)}
-    values: dict[str, dict[str, Any]] = {part: {} for part in types}
-    for key, value in config.items():
-        if key not in known:
-            raise UsageError(
-                f"--config: unknown option {key!r} for model {model!r} on {dataset!r}{nearest(key, list(known))}"
-            )
-        values[known[key]][key] = tuple(value) if isinstance(value, list) else value
-    return {part: kind(**values[part]) for part, kind in types.items()}
+    return fill_options(types, config, "--config", f"for model {model!r} on {dataset!r}")
 
 
 def _parse(

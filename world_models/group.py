@@ -111,5 +111,8 @@ class GroupVAE(VAE):
     def advance(self, loader: WindowLoader, step: int) -> list[str]:
         return self.estimator.advance(self, loader, step)
 
+    def warning(self) -> str | None:
+        return self.estimator.warning()
+
     def finished(self, step: int) -> bool:
         return self.estimator.finished(step)

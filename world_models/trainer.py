@@ -34,12 +34,14 @@ class Progress:
         batch: Batches completed in the running epoch.
         step: Updates made.
         sums: Sum of each term over the running epoch's batches.
+        counts: Batches that had each term.
     """
 
     epoch: int = 0
     batch: int = 0
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -176,6 +178,7 @@ class Trainer:
             images += len(batch.frames)
             for name, value in values.items():
                 progress.sums[name] = progress.sums.get(name, 0.0) + value
+                progress.counts[name] = progress.counts.get(name, 0) + 1
             progress.step += 1
             progress.batch += 1
             for line in self.model.advance(self.training, progress.step):
@@ -209,7 +212,7 @@ class Trainer:
     def _end_epoch(self, writer: SummaryWriter) -> None:
         progress = self.progress
         for name, total in progress.sums.items():
-            writer.add_scalar(f"train/{name}", total / max(1, progress.batch), progress.epoch + 1)
+            writer.add_scalar(f"train/{name}", total / progress.counts[name], progress.epoch + 1)
         self.wrapped.eval()
         totals: dict[str, float] = {}
         for number, batch in enumerate(self.validation.epoch(0)):
@@ -227,7 +230,7 @@ class Trainer:
         writer.flush()
         progress.epoch += 1
         progress.batch = 0
-        progress.sums = {}
+        progress.sums, progress.counts = {}, {}
 
 
 def _as_numbers(terms: dict[str, torch.Tensor]) -> dict[str, float]:

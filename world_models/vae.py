@@ -93,6 +93,10 @@ class VAE(nn.Module):
         """Called after each update, for what is not a gradient step; returns lines for the log."""
         return []
 
+    def warning(self) -> str | None:
+        """What the user should know about the outcome of training, in one line; None if all is well."""
+        return None
+
     def finished(self, step: int) -> bool:
         """Whether training has nothing left to do, whatever the number of epochs."""
         return False

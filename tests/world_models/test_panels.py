@@ -75,4 +75,6 @@ def test_a_group_model_shows_its_actions(trained: dict[str, Path]) -> None:
 def test_a_model_without_actions_shows_none(trained: dict[str, Path]) -> None:
     found = tags(trained["vae"])
     assert {"recons/recon", "linspaces/linspace"} <= found["images"]
-    assert not {tag for kind in found.values() for tag in kind if tag.startswith(("attn", "groups", "actions", "cyclic"))}
+    assert not {
+        tag for kind in found.values() for tag in kind if tag.startswith(("attn", "groups", "actions", "cyclic"))
+    }

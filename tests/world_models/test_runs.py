@@ -128,7 +128,9 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, damage: str) -> None:
     whole = path.read_bytes()
     middle = len(whole) // 2
     path.write_bytes(
-        {"empty": b"", "text": b"hello", "half": whole[:middle], "flipped": whole[:60] + b"\xff" * 60 + whole[120:]}[damage]
+        {"empty": b"", "text": b"hello", "half": whole[:middle], "flipped": whole[:60] + b"\xff" * 60 + whole[120:]}[
+            damage
+        ]
     )
     assert "is damaged or not a checkpoint" in refused(RunError, tmp_path)
 

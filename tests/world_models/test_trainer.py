@@ -111,9 +111,7 @@ def test_two_epochs_continued_by_two_are_four(tiny: Callable[..., Any], tmp_path
 
 
 @pytest.mark.parametrize("case", ["vae", "procrustes", "reinforce"])
-def test_and_so_they_are_when_interrupted_within_an_epoch(
-    tiny: Callable[..., Any], tmp_path: Path, case: str
-) -> None:
+def test_and_so_they_are_when_interrupted_within_an_epoch(tiny: Callable[..., Any], tmp_path: Path, case: str) -> None:
     straight, parts = tmp_path / "straight", tmp_path / "parts"
     first = trainer(tiny, straight, 3, case)
     assert first.fit()
@@ -186,7 +184,9 @@ def test_rates_are_base_times_multiplier(tiny: Callable[..., Any], tmp_path: Pat
     rates = {group["name"]: group["lr"] for group in made.optimizer.param_groups}
     bases = {group["name"]: group["lr"] for group in made.model.parameter_groups()}
     last = made.progress.step - 1
-    assert rates == pytest.approx({"networks": 0.5 * bases["networks"], "bank": 0.1 * last * bases["bank"], "policy": 0})
+    assert rates == pytest.approx(
+        {"networks": 0.5 * bases["networks"], "bank": 0.1 * last * bases["bank"], "policy": 0}
+    )
     assert same(before, dict(made.model.estimator.policy.state_dict()))
 
 

@@ -68,7 +68,11 @@ def test_the_objective_is_the_one_that_is_named() -> None:
 def test_labels_are_used_by_forward_and_dforward_alone() -> None:
     assert [build(name).estimator.labelled for name in ("forward", "dforward", "rgrvae")] == [True, True, False]
     assert build("forward").bank.names == ["m on pair 0"] * 2 + ["m on pair 1"] * 2
-    assert build("dforward").bank.names == build("rgrvae").bank.names == [f"{c} on pair {n}" for n in "01" for c in ("c+", "c-")]
+    assert (
+        build("dforward").bank.names
+        == build("rgrvae").bank.names
+        == [f"{c} on pair {n}" for n in "01" for c in ("c+", "c-")]
+    )
 
 
 def test_backgrounds_get_latents_that_nothing_moves() -> None:
@@ -121,8 +125,16 @@ def test_options_reach_the_policy_gradient() -> None:
         ("rgrvae", {"slowness": -1.0}, "--slowness and --gvae-gamma must be 0 or more"),
         ("rgrvae", {"base_model": "vae", "beta": 2.0}, "--base-model vae has the evidence lower bound"),
         ("rgrvae", {"policy_learning_rate": 0.0}, "--policy-learning-rate must be above 0, not 0.0"),
-        ("rgrvae", {"estimator": "reinforce", "base_policy_weight": 1.5}, "--base-policy-weight must be between 0 and 1"),
-        ("rgrvae", {"estimator": "reinforce", "reinforce_discount": -0.5}, "--reinforce-discount must be between 0 and 1"),
+        (
+            "rgrvae",
+            {"estimator": "reinforce", "base_policy_weight": 1.5},
+            "--base-policy-weight must be between 0 and 1",
+        ),
+        (
+            "rgrvae",
+            {"estimator": "reinforce", "reinforce_discount": -0.5},
+            "--reinforce-discount must be between 0 and 1",
+        ),
         ("rgrvae", {"group_structure": ("q",)}, "unknown group structure letter 'q'"),
     ],
 )

@@ -44,6 +44,10 @@ class Estimator(nn.Module):
         """Called when the model's encoder and decoder have been taken from another run."""
         return
 
+    def warning(self) -> str | None:
+        """What the user should know about the outcome of training, in one line; None if all is well."""
+        return None
+
     def finished(self, step: int) -> bool:
         """Whether training has nothing left to do."""
         return False

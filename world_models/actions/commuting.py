@@ -24,8 +24,15 @@ class Words:
     log_prior: Tensor
 
 
-def possible_words(generators: int, steps: int, inverses: bool) -> Words:
-    """All outcomes of ``steps`` uniform draws from ``generators`` actions (and their inverses), as net counts."""
+def possible_words(generators: int, steps: int, inverses: bool, idle: bool = False) -> Words:
+    """All outcomes of ``steps`` uniform draws from ``generators`` actions, as net counts.
+
+    Args:
+        generators: G.
+        steps: Actions in a word.
+        inverses: Whether each generator's inverse is an action too.
+        idle: Whether doing nothing is an action too.
+    """
     chances = Counter({(0,) * generators: 1.0})
     for _ in range(steps):
         following: Counter[tuple[int, ...]] = Counter()
@@ -34,6 +41,8 @@ def possible_words(generators: int, steps: int, inverses: bool) -> Words:
                 moved = list(counts)
                 moved[generator] += sign
                 following[tuple(moved)] += chance
+            if idle:
+                following[counts] += chance
         chances = following
     keys = sorted(chances)
     weights = torch.tensor([float(chances[key]) for key in keys])

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..group import GroupVAE
 
 _MOST_WORDS = 4096
+_IDLE_ANGLE = 0.05  # radians below which an action is taken to do nothing
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Procrustes(Estimator):
         # An action and its inverse share a generator when the structure holds both signs on each pair.
         movers = sum(moving)
         self.inverses = not labelled and {"c+", "c-"} <= {name.split()[0] for name in bank.names}
+        self.idle = len(moving) > sum(moving)
         self.generators = label_count if labelled else (movers // 2 if self.inverses else movers)
         candidates = label_count if labelled else len(bank)
         if not labelled and math.comb(candidates + steps - 1, steps) > _MOST_WORDS:
@@ -197,6 +199,11 @@ class Procrustes(Estimator):
         # Adam's first steps are of full size whatever the gradient, and would undo what was found.
         warm = min(1.0, (refined + 1) / self.schedule.warm_up)
         return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def warning(self) -> str | None:
+        if not self.searching:
+            return None
+        return "no actions were found that pass the tests; the model holds the last candidate: train for more --epochs"
 
     def finished(self, step: int) -> bool:
         return not self.searching and step - int(self.solved_at) >= self.schedule.refine_steps
@@ -307,7 +314,7 @@ class Procrustes(Estimator):
     def _words(self, actions: Tensor) -> tuple[Words, Tensor | None]:
         """What may have happened in each pair, and what did, where that is given."""
         if not self.labelled:
-            return possible_words(self.generators, self.steps, self.inverses), None
+            return possible_words(self.generators, self.steps, self.inverses, self.idle), None
         counts = torch.nn.functional.one_hot(actions[:, 0], self.generators).sum(1).float()
         distinct, known = torch.unique(counts, dim=0, return_inverse=True)
         return Words(distinct, torch.zeros(len(distinct))), known
@@ -330,10 +337,16 @@ class Procrustes(Estimator):
     def _accept(self, fit: Fit, agreement: float, use: Tensor, given: bool) -> tuple[str, bool]:
         """Whether a solution is to be trusted, and a line that says on what grounds."""
         sizes = fit.angles[0].abs().sort(1, descending=True).values
+        # A given action may do nothing; a found one may not, since doing nothing is a word of its own.
+        turning = sizes[:, 0] > _IDLE_ANGLE if given else torch.ones(len(sizes), dtype=torch.bool)
+        sizes = sizes[turning] if bool(turning.any()) else sizes
         off_plane = float(sizes[:, 1:].max()) if sizes.shape[1] > 1 else 0.0
         smallest = float(sizes[:, 0].min())
         least_use = float(use.min()) * len(use)
-        accepted = agreement >= 0.98 and (given or least_use >= 0.5) and off_plane <= 0.2 and smallest > 2 * off_plane
+        single = off_plane <= 0.2 and smallest > 2 * off_plane
+        # Whitened latents have squared length D on average: what no word explains must be a small part of that.
+        explained = float(fit.error) <= 0.2 * fit.basis.shape[-1]
+        accepted = agreement >= 0.98 and (given or least_use >= 0.5) and single and explained
         angles = ", ".join(f"{float(angle):.3f}" for angle in sizes[:, 0])
         report = (
             f"halves agree on {agreement:.1%}, least used action {least_use:.2f} of its share, angles {angles} rad, "

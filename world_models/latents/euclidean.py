@@ -23,7 +23,8 @@ class DiagonalGaussian:
 
     def rsample(self, generator: torch.Generator | None = None) -> Tensor:
         """Reparameterised samples ``[B, L]``."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        # Drawn where the generator is (the CPU), so that a seed means the same on every device.
+        noise = torch.randn(self.mean.shape, generator=generator).to(self.mean)
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
     def log_prob(self, latents: Tensor) -> Tensor:

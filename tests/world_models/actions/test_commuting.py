@@ -38,7 +38,9 @@ def torus(steps: int, noise: float = 0.05, number: int = 1000, seed: int = 0) ->
 
 
 def best(before: Tensor, after: Tensor, words: Words, known: Tensor | None = None) -> Fit:
-    start = random_fit(96 if len(words.counts) > 9 else 24, before.shape[1], words.counts.shape[1], torch.Generator().manual_seed(1))
+    start = random_fit(
+        96 if len(words.counts) > 9 else 24, before.shape[1], words.counts.shape[1], torch.Generator().manual_seed(1)
+    )
     return fit_commuting_rotations(before, after, words, start, known).best()
 
 

@@ -27,7 +27,7 @@ def rotation(angle: float) -> torch.Tensor:
 
 
 def test_all_letters_are_there() -> None:
-    assert LETTERS == sorted(["c", "c+", "c-", "cn", "CN", "0", "m", "m3", "m4", "d", "ddn"])
+    assert sorted(["c", "c+", "c-", "cn", "CN", "0", "m", "m3", "m4", "d", "ddn"]) == LETTERS
 
 
 @pytest.mark.parametrize(
