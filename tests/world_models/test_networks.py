@@ -106,7 +106,7 @@ def test_a_picture_that_cannot_be_halved_is_refused(name: str, shape: tuple[int,
 
 
 def test_an_unknown_architecture_lists_those_there_are() -> None:
-    with pytest.raises(UsageError, match="unknown architecture 'burges' .*did you mean 'burgess'.*higgins, mlp"):
+    with pytest.raises(UsageError, match=r"unknown architecture 'burges' .*did you mean 'burgess'.*higgins, mlp"):
         build("burges", 4)
 
 

@@ -74,7 +74,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(
 
 
 def test_what_json_cannot_hold_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant|Out of range"):
+    with pytest.raises(ValueError, match=r"not JSON compliant|Out of range"):
         runs.write_json(tmp_path / "file", {"loss": float("nan")})
     assert files(tmp_path) == []
 
@@ -108,7 +108,7 @@ def test_a_damaged_configuration_is_refused(
 
 
 def test_no_configuration_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="is not a run directory: it has no config.yaml"):
+    with pytest.raises(UsageError, match=r"is not a run directory: it has no config\.yaml"):
         runs.read_config(tmp_path)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from equiworld.datasets import Batch, FactorDataset, WindowLoader, draw_uniform, record_trajectory
+from equiworld.datasets import Batch, FactorDataset, TransitionDataset, WindowLoader, record_trajectory
 from equiworld.envs import FlatLand, UsageError
 from equiworld.world_models.actions.procrustes import (
     Procrustes,
@@ -51,6 +51,17 @@ class TorusEncoder(Encoder):
         return torch.cat([codes, torch.full_like(codes, -6.0)], 1)
 
 
+def every_pair(offset: int) -> TransitionDataset:
+    """Every state with every word of ``offset`` actions, once: so nothing is left to chance."""
+    words = np.array(list(itertools.product(range(4), repeat=offset)))
+    actions = np.tile(words, (len(DATA), 1))
+    path = [DATA.generative_factors(np.repeat(np.arange(len(DATA)), len(words)))]
+    for step in range(offset):
+        path.append(WORLD.act(path[-1], actions[:, step]))
+    states = np.stack([DATA.latent_to_index(factors) for factors in path], axis=1)
+    return TransitionDataset(DATA, states, actions, offset)
+
+
 def setting(
     tiny: Callable[..., Any], model: str = "rgrvae", offset: int = 1, **options: Any
 ) -> tuple[GroupVAE, Procrustes, WindowLoader]:
@@ -59,8 +70,8 @@ def setting(
     estimator = made.estimator
     assert isinstance(estimator, Procrustes)
     estimator.search[0] = TorusEncoder(estimator.wide.size)
-    estimator.pairs, estimator.restarts = 800, 24
-    pairs = draw_uniform(DATA, 1500, offset, seed=1)
+    pairs = every_pair(offset)
+    estimator.pairs, estimator.restarts = len(pairs), 24
     return made, estimator, WindowLoader(pairs, pairs.windows(1), 1, 16, seed=0)
 
 

@@ -1,0 +1,162 @@
+"""The front door of evaluation: what is measured of a tiny run, and what is said where something cannot be."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from equiworld import evaluate
+from equiworld.world_models import runs
+from equiworld.world_models.assembly import load_run
+
+ACTING = ["alignment", "angles", "group_errors", "decomposition", "prediction"]
+OTHERS = ["independence", "lsbd", "mig", "action_prediction", "reconstruction"]
+
+
+@pytest.fixture(scope="module")
+def copies(trained: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs that may be written to; of rgrvae there are two."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    places = {"rgrvae": "rgrvae", "again": "rgrvae", "vae": "vae"}
+    return {name: Path(shutil.copytree(trained[source], folder / name)) for name, source in places.items()}
+
+
+@pytest.fixture(scope="module")
+def reports(copies: dict[str, Path]) -> dict[str, Any]:
+    for name in ("rgrvae", "vae"):
+        evaluate.evaluate_run(copies[name])
+    return {name: json.loads((copies[name] / "metrics.json").read_text()) for name in ("rgrvae", "vae")}
+
+
+def test_the_report_of_a_group_model(reports: dict[str, Any]) -> None:
+    report = reports["rgrvae"]
+    assert (report["model"], report["dataset"], report["seed"], report["test_states"]) == ("rgrvae", "flatland", 0, 5)
+    assert [result["name"] for result in report["results"]] == ACTING + OTHERS
+    values = report["values"]
+    assert {key.split(".")[0] for key in values} == set(ACTING + OTHERS)
+    for key in ("alignment.latent", "prediction.within_20", "reconstruction.squared_error", "reconstruction.kl"):
+        assert math.isfinite(values[key])
+    for key, value in values.items():
+        assert value is not None or key.split(".")[0] in report["missing"], key
+
+
+def test_a_model_without_actions_says_what_it_lacks(reports: dict[str, Any]) -> None:
+    report = reports["vae"]
+    for name in ACTING:
+        assert report["values"][f"{name}.{name}"] is None
+        assert report["missing"][name] == "vae has no actions"
+    assert report["values"]["reconstruction.negative_log_likelihood"] > 0
+    assert not set(OTHERS) & {name for name in report["missing"] if report["missing"][name] == "vae has no actions"}
+
+
+def test_what_is_reported_is_of_test_states(copies: dict[str, Path]) -> None:
+    assembly = load_run(copies["rgrvae"])
+    subject = evaluate.Subject(assembly)
+    test = assembly.split.test
+    states, following, actions = subject._transitions(test, None)
+    assert len(states) == 4 * len(test) and set(states) == set(test)
+    expected = assembly.data.world.act(assembly.data.index_to_latent(states), actions)
+    assert np.array_equal(assembly.data.index_to_latent(following), expected)
+    role = assembly.split.role(49)
+    states, following, _ = subject._transitions(assembly.split.train, role == 0)
+    assert set(role[states]) == set(role[following]) == {0}
+
+
+def test_reconstruction_is_what_the_model_says(copies: dict[str, Path], reports: dict[str, Any]) -> None:
+    assembly = load_run(copies["vae"])
+    images = assembly.data.images(assembly.split.test)
+    posterior = assembly.model.posterior(images)
+    error = (assembly.model.decode(posterior.mean) - images).square().sum((1, 2, 3)).mean()
+    values = reports["vae"]["values"]
+    assert values["reconstruction.squared_error"] == pytest.approx(float(error.detach()), rel=1e-5)
+    assert values["reconstruction.kl"] == pytest.approx(float(posterior.kl().sum(1).mean().detach()), rel=1e-5)
+
+
+def test_the_same_run_gives_the_same_report(copies: dict[str, Path], reports: dict[str, Any]) -> None:
+    evaluate.evaluate_run(copies["rgrvae"] / runs.CHECKPOINT)
+    assert json.loads((copies["rgrvae"] / "metrics.json").read_text()) == reports["rgrvae"]
+
+
+def test_one_run_prints_its_values(
+    copies: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert evaluate.main([str(copies["vae"])]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "metric" in said.out and "value" in said.out
+    assert "reconstruction.kl" in said.out
+    assert str(copies["vae"] / "metrics.json") in said.out
+
+
+def test_several_runs_print_mean_spread_and_each(
+    copies: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    assert evaluate.main([str(copies["rgrvae"]), str(copies["again"])]) == 0
+    out = capsys.readouterr().out
+    assert "mean" in out and "std" in out
+    kl = json.loads((copies["rgrvae"] / "metrics.json").read_text())["values"]["reconstruction.kl"]
+    (line,) = [line for line in out.splitlines() if "reconstruction.kl " in line]
+    cells = [cell.strip() for cell in line.strip(" │|").replace("|", "│").split("│")]
+    assert cells[0] == "reconstruction.kl"
+    assert [float(cell) for cell in cells[1:5]] == pytest.approx([kl, 0.0, kl, kl], rel=1e-3)
+    for name in ("rgrvae", "again"):
+        assert (copies[name] / "metrics.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ([], 2, "the following arguments are required: RUN"),
+        (["nowhere"], 2, "nowhere is not a run directory: it has no config.yaml"),
+        (["{vae}", "nowhere"], 2, "nowhere is not a run directory: it has no config.yaml"),
+        (["{vae}", "--threads=0"], 2, "--threads must be 1 or more, not 0"),
+        (["{vae}", "--thread=1"], 2, "unrecognized arguments: --thread=1"),
+        (["{vae}", "--plugin=nowhere.py"], 2, "--plugin nowhere.py: there is no such file"),
+        (["{empty}"], 2, "holds no checkpoint"),
+        (["{damaged}"], 1, "is damaged or not a checkpoint"),
+        (["{garbled}"], 1, "cannot be read"),
+        (["{vae}", "{garbled}"], 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_line(
+    trained: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    status: int,
+    message: str,
+) -> None:
+    places = {name: tmp_path / name for name in ("empty", "damaged", "garbled")}
+    for place in places.values():
+        shutil.copytree(trained["vae"], place)
+    (places["empty"] / runs.CHECKPOINT).unlink()
+    (places["damaged"] / runs.CHECKPOINT).write_bytes(b"something else")
+    (places["garbled"] / "config.yaml").write_text("a: [")
+    given = [argument.format(vae=trained["vae"], **places) for argument in arguments]
+    assert evaluate.main(given) == status
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1 and message in said.err
+    assert list(tmp_path.rglob("metrics.json")) == []
+
+
+def test_a_disk_that_is_full_leaves_no_report(
+    copies: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (copies["vae"] / "metrics.json").unlink(missing_ok=True)
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.os, "fsync", full)
+    assert evaluate.main([str(copies["vae"])]) == 1
+    assert "No space left on device" in capsys.readouterr().err
+    assert not [path for path in copies["vae"].iterdir() if "metrics" in path.name]
