@@ -161,9 +161,9 @@ def _alignment(subject: Subject) -> MetricResult:
 
 
 def _angles(subject: Subject) -> MetricResult:
-    return metrics.compute(
-        "angles", subject.matrices, subject.mapping, [action.angle for action in subject.world.actions]
-    )
+    orders = [group.order for group in true_groups(subject.world).values()]
+    true = [action.angle for action in subject.world.actions]
+    return metrics.compute("angles", subject.matrices, subject.mapping, true, max_order=max(64, *orders))
 
 
 def _group_errors(subject: Subject) -> MetricResult:
@@ -202,6 +202,8 @@ def _prediction(subject: Subject) -> MetricResult:
     learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
     latents = subject._in_chunks(subject.model.encode, subject._images(starts, 4))
     centre = getattr(subject.world, "centre", None)
+    # Backgrounds are bright too, though hardly as bright as what moves.
+    threshold = 0.9 if subject.assembly.options.data.noise_name == "background" else 0.5
     distances, errors = [], []
     for _ in range(_HORIZON):
         actions = rng.integers(len(learnt), size=len(starts))
@@ -211,7 +213,7 @@ def _prediction(subject: Subject) -> MetricResult:
         images = subject._in_chunks(subject.model.decode, latents).mean(1).numpy()
         truth = subject.data.frames(subject.data.latent_to_index(factors)).mean(3) / 255.0
         centres = metrics.image_centres(truth) if centre is None else centre(factors)
-        distances.append(metrics.centre_error(images, centres))
+        distances.append(metrics.centre_error(images, centres, threshold))
         errors.append(metrics.pixel_error(images, truth))
     return metrics.compute("prediction", np.stack(distances), np.stack(errors))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -61,6 +63,22 @@ class Bar:
         self.console.print(line, highlight=False, soft_wrap=True)
 
 
+@contextlib.contextmanager
+def quiet_writer_thread() -> Iterator[None]:
+    """Keeps TensorBoard's writer thread from printing an OSError, which it raises in the main thread as well."""
+    before = threading.excepthook
+
+    def hook(told: threading.ExceptHookArgs) -> None:
+        if not issubclass(told.exc_type, OSError):
+            before(told)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
 def guarded(work: Callable[[], int]) -> int:
     """Runs a command; what a user or a machine did wrong becomes one line and an exit status.
 
@@ -76,6 +94,8 @@ def guarded(work: Callable[[], int]) -> int:
         return fail(str(error), 2)
     except KeyboardInterrupt:
         return fail("interrupted", 130)
+    except MemoryError:
+        return fail("there is not enough memory for this; smaller images, batches or worlds are accepted", 1)
     except (OSError, RunError, NonFiniteLoss) as error:
         named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         return fail(named, 1)
@@ -117,24 +137,24 @@ class Stop:
 
 def train(request: Request) -> int:
     """Trains what was asked for, and evaluates it; returns the exit status."""
-    import numpy as np
     import torch
 
     from equiworld.world_models import runs
-    from equiworld.world_models.assembly import assemble
+    from equiworld.world_models.assembly import assemble, keep_backgrounds, self_contained, write_split
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
-    options = request.options
+    options = request.options if request.resume is None else self_contained(request.options, request.resume)
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(options.run.device, True):
+        raise UsageError(f"--device {options.run.device}: torch sees no such device here; cpu is accepted")
+    assembly = assemble(options)
     if options.run.threads:
         torch.set_num_threads(options.run.threads)
-    if options.run.device == "cuda" and not torch.cuda.is_available():
-        return fail("--device cuda: torch sees no CUDA device here; cpu is accepted", 2)
-    assembly = assemble(options)
     training, validation = assembly.loader("training"), assembly.loader("validation")
-    run = request.resume or runs.next_version(Path(options.run.log_dir))
+    run = request.resume or runs.claim_version(Path(options.run.log_dir))
     began = time.perf_counter()
-    with Bar(str(run)) as bar, Stop() as stop:
+    with Bar(str(run)) as bar, Stop() as stop, quiet_writer_thread():
         trainer = Trainer(
             assembly.model,
             training,
@@ -151,14 +171,11 @@ def train(request: Request) -> int:
         )
         if request.resume:
             trainer.resume()
+        else:
+            keep_backgrounds(options, run)
+            write_split(run, assembly.split)
         runs.write_config(run, options.flat())
         runs.write_json(run / "environment.json", runs.environment(options.run.seed, str(trainer.fabric.device)))
-        runs.write_whole(
-            run / "split.npz",
-            lambda stream: np.savez(
-                stream, train=assembly.split.train, validation=assembly.split.validation, test=assembly.split.test
-            ),
-        )
         complete = trainer.fit(stop)
     if not complete:
         print(

@@ -61,7 +61,13 @@ def run(name: str, seed: int, folder: Path, threads: int) -> dict[str, Any]:
     with (target / "log.txt").open("w") as log:
         subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, stdout=log, stderr=log, check=True)
     seconds = time.perf_counter() - began
-    return record(name, seed, max(target.glob("version_*")), seconds, " ".join(["python", *command[:-1]]))
+    return record(
+        name,
+        seed,
+        max(target.glob("version_*"), key=lambda path: int(path.name[8:])),
+        seconds,
+        " ".join(["python", *command[:-1]]),
+    )
 
 
 def record(name: str, seed: int, run_directory: Path, seconds: float | None, command: str) -> dict[str, Any]:

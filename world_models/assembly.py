@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,10 +22,13 @@ from ..datasets.splits import Split, split_states
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory
 from ..envs.registry import UsageError, nearest
 from . import runs
+from .actions.procrustes import Procrustes
 from .group import GroupVAE
 from .vae import VAE
 from .zoo import MODELS, Context
 
+_BACKGROUNDS, _SPLIT = "backgrounds", "split.npz"
+_STATIC_WINDOW = 3
 _WEIGHTS = 3  # keeps the stream of initial weights apart from the data's
 
 
@@ -222,6 +227,8 @@ def assemble(options: Options) -> Assembly:
     noise = NoiseOptions(
         **{field.name: getattr(data_options, field.name) for field in dataclasses.fields(NoiseOptions)}
     )
+    if data_options.noise_name != "background" and data_options.background_count != NoiseOptions.background_count:
+        raise UsageError("--background-count needs --noise-name background")
     if data_options.offset < 1:
         raise UsageError(f"--offset must be 1 or more, not {data_options.offset}")
     data = build_dataset(options.dataset_name, options.dataset, noise, run.seed)
@@ -232,13 +239,62 @@ def assemble(options: Options) -> Assembly:
     model = MODELS[options.model_name].build(options.model, context)
     record = record_trajectory if data_options.transitions == "trajectory" else draw_uniform
     if data_options.transitions == "uniform" and model.window > 1:
-        model.window = 1  # pairs drawn apart have no longer windows
+        if getattr(options.model, "window", None) is not None:
+            raise UsageError(f"--transitions uniform has pairs only: --window 1 is accepted, not {model.window}")
+        model.window = 1
+    estimator = model.estimator if isinstance(model, GroupVAE) else None
+    if isinstance(estimator, Procrustes) and estimator.static_latents and model.window < _STATIC_WINDOW:
+        raise UsageError(
+            "--static-latents (4 with backgrounds) tells what stays by long windows: "
+            f"--window {_STATIC_WINDOW} or more and --transitions trajectory are accepted"
+        )
     transitions = record(data, data_options.steps, data_options.offset, run.seed)
     assembly = Assembly(options, data, split, transitions, model)
     base = getattr(options.model, "base_model_path", None)
     if base is not None:
         start_from(model, Path(base))
     return assembly
+
+
+def self_contained(options: Options, run: Path) -> Options:
+    """The options of a run that exists, read from its own directory where they named something outside."""
+    if getattr(options.model, "base_model_path", None) is not None:
+        options.model.base_model_path = None  # its weights are in the checkpoint
+    if (run / _BACKGROUNDS).is_dir():
+        options.data.backgrounds = str(run / _BACKGROUNDS)
+    return options
+
+
+def keep_backgrounds(options: Options, run: Path) -> None:
+    """Copies the backgrounds that a run uses into its directory, so that it can be moved."""
+    if options.data.backgrounds is None:
+        return
+    (run / _BACKGROUNDS).mkdir()
+    for file in sorted(Path(options.data.backgrounds).iterdir()):
+        if file.is_file():
+            shutil.copy(file, run / _BACKGROUNDS / file.name)
+
+
+def write_split(run: Path, split: Split) -> None:
+    """Writes which states are held out."""
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    runs.write_whole(run / _SPLIT, lambda stream: np.savez(stream, **parts))  # type: ignore[arg-type]
+
+
+def read_split(run: Path, otherwise: Split) -> Split:
+    """The split that a run was trained with.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    path = run / _SPLIT
+    if not path.is_file():
+        return otherwise
+    try:
+        with np.load(path) as parts:
+            return Split(parts["train"], parts["validation"], parts["test"])
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise runs.RunError(f"{path} cannot be read: {error}") from error
 
 
 def start_from(model: VAE, path: Path) -> None:
@@ -275,10 +331,9 @@ def load_run(path: Path) -> Assembly:
         raise UsageError(
             f"{run} has model {config['model']!r} on data set {config.get('dataset')!r}, which are not known here{hint}"
         )
-    options = options_from_config(config, str(run / "config.yaml"))
-    if getattr(options.model, "base_model_path", None) is not None:
-        options.model.base_model_path = None  # its weights are in the checkpoint
+    options = self_contained(options_from_config(config, str(run / "config.yaml")), run)
     assembly = assemble(options)
+    assembly.split = read_split(run, assembly.split)
     content = runs.load_checkpoint(path)
     runs.load_weights(assembly.model, content["model"], path)
     assembly.model.eval()

@@ -200,7 +200,7 @@ def _parse(
                 prog=program,
                 description=f"{MODELS[model].summary}. Also: --config FILE, --plugin MODULE, --resume RUN.",
                 args=arguments,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+                config=(tyro.conf.OmitArgPrefixes,),
             )
     except SystemExit as leaving:
         if leaving.code == 0:

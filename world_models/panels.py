@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.loader import WindowLoader
+from ..datasets.transitions import draw_uniform
 from .group import GroupVAE
 from .vae import VAE
 
@@ -32,7 +33,11 @@ class Panels:
 
     def __init__(self, loader: WindowLoader, actions: int, config: dict[str, Any], shown: int = 8) -> None:
         self.batch = loader.sample(64, 0)
-        self.pairs = loader.sample(256, 1, length=1)
+        # Single actions between seen states, whatever the number between the images that are trained on.
+        data = loader.transitions.data
+        single = draw_uniform(data, 1024, offset=1, seed=loader.seed)
+        starts = single.windows(1, loader.allowed)
+        self.pairs = WindowLoader(single, starts, 1, len(starts), loader.seed).sample(min(256, len(starts)), 1)
         self.actions, self.config, self.shown = actions, config, shown
 
     @torch.no_grad()
@@ -101,6 +106,7 @@ class Panels:
         for number, matrix in enumerate(matrices):
             angle = float(np.abs(np.angle(np.linalg.eigvals(matrix))).max())
             writer.add_scalar(f"cyclic_orders/angle_{number}", angle, epoch)
+            writer.add_scalar(f"cyclic_orders/order_{number}", 2 * math.pi / max(angle, 1e-6), epoch)
             turn = Fraction(angle / (2 * math.pi)).limit_denominator(_MOST_ORDER)
             shown = np.array2string(matrix, precision=3, suppress_small=True).replace("\n", "\n    ")
             name = f"action {number} ({model.bank.names[number]})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -26,10 +27,23 @@ class RunError(RuntimeError):
     """A run directory or checkpoint that cannot be used; the message is one line."""
 
 
-def next_version(log_dir: Path) -> Path:
-    """The first free ``version_N`` under ``log_dir``, above all that are there. It is not made yet."""
-    taken = [int(path.name[8:]) for path in log_dir.glob("version_*") if path.name[8:].isdigit()]
-    return log_dir / f"version_{max(taken, default=-1) + 1}"
+def claim_version(log_dir: Path) -> Path:
+    """Makes the first free ``version_N`` under ``log_dir``, above all that are there; no other run gets the same."""
+    while True:
+        taken = [int(path.name[8:]) for path in log_dir.glob("version_*") if path.name[8:].isdigit()]
+        run = log_dir / f"version_{max(taken, default=-1) + 1}"
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:  # another run was faster
+            continue
+        return run
+
+
+def _umask() -> int:
+    """The permissions that new files are not to have; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -41,6 +55,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
+            os.fchmod(stream.fileno(), 0o666 & ~_umask())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -73,7 +88,7 @@ def read_config(run: Path) -> dict[str, Any]:
         config = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(config, dict) or "model" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise RunError(f"{path} is not the configuration of a run: it names no model")
     return config
 
@@ -112,7 +127,10 @@ def _commit() -> str | None:
 def save_checkpoint(run: Path, content: dict[str, Any]) -> Path:
     """Writes the run's checkpoint; the one before stays intact until the new one is whole."""
     path = run / CHECKPOINT
-    write_whole(path, lambda stream: torch.save({"format": FORMAT, "equiworld": __version__, **content}, stream))
+    # Through memory, so that a full disk is an OSError like any other.
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, "equiworld": __version__, **content}, buffer)
+    write_whole(path, lambda stream: stream.write(buffer.getbuffer()))
     return path
 
 
@@ -133,6 +151,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(f"{file} is damaged or not a checkpoint ({reason[0][:120]})") from error
     if not isinstance(content, dict) or "format" not in content or "model" not in content:
         raise RunError(f"{file} is not a checkpoint of this package")
+    if not isinstance(content["format"], int) or not isinstance(content["model"], dict):
+        raise RunError(f"{file} is not a checkpoint of this package")
     if content["format"] > FORMAT:
         raise RunError(
             f"{file} has format {content['format']}, newer than {FORMAT}: "
@@ -149,6 +169,6 @@ def load_weights(model: torch.nn.Module, state: dict[str, Any], source: Path) ->
     """
     try:
         model.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         detail = str(error).splitlines()[-1].strip()
         raise RunError(f"{source} does not fit the configured model: {detail[:160]}") from error

@@ -111,7 +111,7 @@ class Trainer:
     ) -> None:
         self.fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
         self.model, self.training, self.validation, self.run = model, training, validation, run
-        self.epochs, self.seed, self.clip_norm = epochs, seed, clip_norm
+        self.epochs, self.seed, self.clip_norm, self.precision = epochs, seed, clip_norm, precision
         self.monitor, self.listener, self.decay = monitor, listener, decay
         self.progress = Progress()
         groups = model.parameter_groups()
@@ -145,6 +145,8 @@ class Trainer:
             NonFiniteLoss: The loss is no longer a number.
         """
         progress = self.progress
+        if not progress.step:
+            self.save()  # so that the run can be loaded, and continued, from its first update on
         with SummaryWriter(str(self.run), purge_step=progress.epoch + 1 if progress.step else None) as writer:
             self.listener.start(self.epochs, len(self.training), progress)
             while progress.epoch < self.epochs and not self.model.finished(progress.step):
@@ -195,7 +197,11 @@ class Trainer:
         self._check(values, step)
         self.optimizer.zero_grad()
         self.fabric.backward(terms["loss"])
-        self.fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
+        norm = self.fabric.clip_gradients(
+            self.wrapped, self.optimizer, max_norm=self.clip_norm, error_if_nonfinite=False
+        )
+        if norm is not None and self.precision != "16-mixed":  # whose scaler skips such updates by itself
+            self._check({"gradient": float(norm)}, step)
         self.optimizer.step()
         return values
 
@@ -221,6 +227,7 @@ class Trainer:
                 self.wrapped.terms(batch.to(self.fabric.device), progress.step, generator)
             ).items():
                 totals[name] = totals.get(name, 0.0) + value
+        self._check(totals, progress.step)
         for name, total in totals.items():
             writer.add_scalar(f"valid/{name}", total / len(self.validation), progress.epoch + 1)
         for group in self.optimizer.param_groups:
@@ -235,5 +242,6 @@ class Trainer:
 
 def _as_numbers(terms: dict[str, torch.Tensor]) -> dict[str, float]:
     """All terms in one transfer."""
-    values = torch.stack([term.detach().float().reshape(()) for term in terms.values()]).tolist()
+    device = terms["loss"].device
+    values = torch.stack([term.detach().float().reshape(()).to(device) for term in terms.values()]).tolist()
     return dict(zip(terms, values, strict=True))

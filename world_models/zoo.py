@@ -190,7 +190,17 @@ def _check(options: VAEOptions) -> None:
     )
 
 
+def _refuse_unread(options: Any, names: tuple[str, ...], why: str) -> None:
+    """Refuses options that were set but that nothing would read."""
+    defaults = type(options)()
+    for name in names:
+        if getattr(options, name) != getattr(defaults, name):
+            raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
+
+
 def _objective(options: BetaVAEOptions) -> Objective:
+    unread = ("beta",) if options.objective == "B" else ("gamma", "C_max", "C_stop_iter")
+    _refuse_unread(options, unread, f"by objective {options.objective}")
     if options.objective == "B":
         _positive(gamma=options.gamma, C_max=options.C_max, C_stop_iter=options.C_stop_iter)
         return Capacity(options.gamma, options.C_max, options.C_stop_iter)
@@ -241,7 +251,8 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     closed_form = estimator == "procrustes"
     window = options.window if options.window is not None else (5 if closed_form else 1)
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
-    static = options.static_latents if options.static_latents is not None else (4 if context.static_content else 0)
+    wanted = 4 if context.static_content and closed_form else 0
+    static = wanted if options.static_latents is None else options.static_latents
     if static < 0:
         raise UsageError(f"--static-latents must be 0 or more, not {static}")
     policy_rate = getattr(options, "policy_learning_rate", None)
@@ -314,9 +325,25 @@ def dforward(options: GroupOptions, context: Context) -> VAE:
     return group
 
 
+_SAMPLING = (
+    "multi_action_strategy",
+    "reinforce_discount",
+    "use_regret",
+    "base_policy_weight",
+    "base_policy_epsilon",
+)
+_SOLVING = ("slowness", "refine_steps", "static_latents")
+_UNREAD = {
+    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight"),
+    "exact": (*_SAMPLING, *_SOLVING),
+    "reinforce": (*_SOLVING, "information_weight"),
+}
+
+
 @model("rgrvae", RGrVAEOptions, "group VAE that infers the actions itself (Painter et al. 2020)")
 def rgrvae(options: RGrVAEOptions, context: Context) -> VAE:
     """Actions are inferred from the two images, by the chosen estimator."""
+    _refuse_unread(options, _UNREAD[options.estimator], f"by --estimator {options.estimator}")
     group = _group_model(options, context, options.estimator)
     group.estimator = _estimator(options, group, context)
     return group

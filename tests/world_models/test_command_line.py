@@ -36,10 +36,24 @@ def help_of(arguments: list[str]) -> str:
 
 def test_options_reach_their_part() -> None:
     request = read_request(
-        (
-            "--model=rgrvae --dataset flatland --latents 6 --period=9 --offset=2 --seed=7 --group-structure c+ m"
-            " --no-evaluate --use-cob --noise-name=salt --gvae-gamma None"
-        ).split()
+        [
+            "--model=rgrvae",
+            "--dataset",
+            "flatland",
+            "--latents",
+            "6",
+            "--period=9",
+            "--offset=2",
+            "--seed=7",
+            "--group-structure",
+            "c+",
+            "m",
+            "--no-evaluate",
+            "--use-cob",
+            "--noise-name=salt",
+            "--gvae-gamma",
+            "None",
+        ]
     )
     options = request.options
     assert (options.model_name, options.dataset_name, request.resume) == ("rgrvae", "flatland", None)

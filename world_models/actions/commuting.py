@@ -156,17 +156,20 @@ def predict(before: Tensor, after: Tensor, words: Words, fit: Fit) -> tuple[Tens
     return _real(moved[None])[0] @ fit.basis[0], word
 
 
-def simplest_angles(fit: Fit, steps: int) -> Fit:
+def simplest_angles(fit: Fit, steps: int, inverses: bool) -> Fit:
     """Of the solutions that pairs ``steps`` apart cannot tell from each other, the one that turns least.
 
-    With an even number of steps between the images, adding pi to the angles of all generators in a plane changes no
-    product of that many actions.
+    Adding the same angle to all generators in a plane changes no product of ``steps`` actions where ``steps`` times
+    that angle is a full turn. With inverses, which would turn the other way, only a half turn is left, and only for
+    an even number of steps.
     """
-    if steps % 2:
-        return fit
-    other = torch.remainder(fit.angles + 2 * math.pi, 2 * math.pi) - math.pi
-    turns_less = other.abs().sum(1, keepdim=True) < fit.angles.abs().sum(1, keepdim=True)
-    return Fit(fit.basis, torch.where(turns_less, other, fit.angles), fit.score, fit.error)
+    parts = (2 if steps % 2 == 0 else 1) if inverses else steps
+    best = fit.angles
+    for part in range(1, parts):
+        other = torch.remainder(fit.angles + 2 * math.pi * part / parts + math.pi, 2 * math.pi) - math.pi
+        turns_less = other.abs().sum(1, keepdim=True) < best.abs().sum(1, keepdim=True) - 1e-6
+        best = torch.where(turns_less, other, best)
+    return Fit(fit.basis, best, fit.score, fit.error)
 
 
 def _plane_coordinates(latents: Tensor, basis: Tensor) -> Tensor:

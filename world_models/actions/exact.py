@@ -13,7 +13,7 @@ from ...datasets.loader import Batch
 from ..networks import ImageShape
 from .base import ESTIMATORS, Estimator, Terms, consecutive
 from .policy import PolicyNetwork
-from .representations import Rotation
+from .representations import Rotation, full_precision
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 class Exact(Estimator):
     """Minimises the expected latent prediction error under the policy, and has no sampling variance.
 
-    Two things keep it from the solutions that use one near-identity action for everything. The mutual information
-    between transitions and actions is raised: the entropy of the mean policy minus the mean entropy. And rotations
+    Two things keep it from the solutions that use one near-identity action for everything. The entropy
+    of the mean policy is raised, so that all actions are used (and, with a lower weight, that of each decision, so that
+    it is not made too early). And rotations
     start large, at 1.2 to 1.4 rad, and hardly move until the policy has decided: too large an angle makes distinct
     states collide, which reconstruction forbids at once, while too small a one leaves an open arc, which is a local
     optimum.
@@ -79,8 +80,9 @@ class Exact(Estimator):
         matrices = model.matrices()
         log_policy = self.policy(batch.frames[first], batch.frames[second])
         policy = log_policy.exp()
-        every = torch.einsum("aij,bj->bai", matrices, posterior.mean[first])
-        errors = (every - posterior.mean[second][:, None]).square().sum(2)
+        with full_precision(posterior.mean):
+            every = torch.einsum("aij,bj->bai", matrices, posterior.mean[first])
+            errors = (every - posterior.mean[second][:, None]).square().sum(2)
         mean_policy = policy.mean(0)
         entropy = -(policy * log_policy).sum(1).mean()
         spread = -(mean_policy * mean_policy.clamp_min(1e-12).log()).sum()

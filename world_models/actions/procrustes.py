@@ -13,19 +13,21 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from ...datasets.loader import Batch, WindowLoader
+from ...datasets.randomness import torch_generator
 from ...envs.registry import UsageError
 from ..latents import EuclideanLatent
 from ..networks import Decoder, Encoder, ImageShape, build_networks, change_latent_basis, initialise
 from .base import ESTIMATORS, Estimator, Terms, consecutive
 from .commuting import Fit, Words, fit_commuting_rotations, possible_words, predict, random_fit, simplest_angles
 from .policy import PolicyNetwork
-from .representations import FreeMatrix, GroupBank, Identity, Rotation
+from .representations import FreeMatrix, GroupBank, Identity, Rotation, full_precision
 from .subspace import count_static, slow_subspace
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
 
 _MOST_WORDS = 4096
+_RESTARTS, _SOLVE = 13, 14  # keep their random numbers apart
 _IDLE_ANGLE = 0.05  # radians below which an action is taken to do nothing
 
 
@@ -110,6 +112,7 @@ class Procrustes(Estimator):
 
     pairs = 4000
     restarts = 48
+    fewest_windows = 64
 
     def __init__(
         self,
@@ -209,7 +212,7 @@ class Procrustes(Estimator):
         return not self.searching and step - int(self.solved_at) >= self.schedule.refine_steps
 
     def terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
-        if self.searching and self.training:
+        if self.searching:
             return self._search_terms(model, batch, step, generator)
         return self._refine_terms(model, batch, step, generator)
 
@@ -224,7 +227,7 @@ class Procrustes(Estimator):
             return [f"actions found after {step} updates: {solution.report}"]
         if waited >= self.schedule.patience:
             self.began_at.fill_(step)
-            generator = torch.Generator().manual_seed(loader.seed * 1_000_003 + step)
+            generator = torch_generator(loader.seed, _RESTARTS, step)
             for network in self.search:
                 initialise(network, self.gain, generator)
             return [f"no actions found in {waited} updates, starting again: {solution.report}"]
@@ -270,7 +273,7 @@ class Procrustes(Estimator):
     def _solve(self, model: GroupVAE, loader: WindowLoader, step: int) -> Solution:
         encoder, _ = self.search_networks
         device = encoder.head.weight.device
-        generator = torch.Generator().manual_seed(loader.seed * 1_000_003 + step)
+        generator = torch_generator(loader.seed, _SOLVE, step)
         batch = loader.sample(self.pairs, step, length=1)
 
         def codes_of(images: Tensor) -> Tensor:
@@ -278,13 +281,13 @@ class Procrustes(Estimator):
 
         codes = codes_of(batch.frames)
         before, after = codes[batch.index[:, 0]], codes[batch.index[:, 1]]
-        subspace = slow_subspace(before, after)
+        subspace = slow_subspace(before, after, at_least=model.latent.size)
         static = 0
         if self.static_latents:
-            ends = loader.sample(self.pairs // 8, step)
+            ends = self._long_windows(loader, step)
             ends_codes = codes_of(ends.frames)
             first, last = ends_codes[ends.index[:, 0]], ends_codes[ends.index[:, -1]]
-            static = count_static(subspace, first, last, self.wide.size - model.group_latents)
+            static = count_static(subspace, first, last, len(subspace.speeds) - model.group_latents)
         latents = model.group_latents
         moving = subspace.directions[static : static + latents]
         first, second = (before - subspace.centre) @ moving.T, (after - subspace.centre) @ moving.T
@@ -292,7 +295,7 @@ class Procrustes(Estimator):
         fits, agreement = self._fit_halves(first, second, words, known, generator)
         fit = max(fits, key=lambda candidate: float(candidate.score))
         fit = fit_commuting_rotations(first, second, words, fit, known, iterations=10, temperatures=(0.05, 0.05))
-        fit = simplest_angles(fit, self.steps)
+        fit = simplest_angles(fit, self.steps, self.inverses)
         _, word = predict(first, second, words, fit)
         use = words.counts[word].abs().mean(0)
         use = use / use.sum().clamp_min(1e-9)
@@ -310,6 +313,14 @@ class Procrustes(Estimator):
         if self.inverses:
             maps = torch.stack([maps, maps.transpose(1, 2)], 1).flatten(0, 1)
         return Solution(to_code, to_search, subspace.centre, maps, accepted, f"{report}, speeds {speeds}")
+
+    def _long_windows(self, loader: WindowLoader, step: int) -> Batch:
+        """Windows long enough for what moves to have moved: of the lengths that the data has, the longest."""
+        for length in (20, 10):
+            starts = loader.transitions.windows(length, loader.allowed)
+            if len(starts) >= self.fewest_windows:
+                return loader.sample(min(len(starts), self.pairs // 8), step, length=length)
+        return loader.sample(self.pairs // 8, step)
 
     def _words(self, actions: Tensor) -> tuple[Words, Tensor | None]:
         """What may have happened in each pair, and what did, where that is given."""
@@ -379,10 +390,11 @@ class Procrustes(Estimator):
         means = posterior.mean[batch.index]  # [S, T + 1, L + S]
         forward, inverse = model.matrices(), model.matrices(power=-1)
         chosen = self._infer_words(means, forward, batch)  # [S, T, N] entries of the bank
-        onward, back = _along_windows(forward, inverse, chosen)
-        at_start = torch.einsum("stij,stj->sti", back, means)
-        start = at_start.mean(1, keepdim=True)
-        predicted = torch.einsum("stij,stj->sti", onward, start.expand(-1, places, -1))
+        with full_precision(means):
+            onward, back = _along_windows(forward, inverse, chosen)
+            at_start = torch.einsum("stij,stj->sti", back, means)
+            start = at_start.mean(1, keepdim=True)
+            predicted = torch.einsum("stij,stj->sti", onward, start.expand(-1, places, -1))
         # Twice the variance is the mean squared distance between two members, counted without each with itself.
         dispersion = (at_start - start).square().sum(2).mean() * 2 * places / max(1, places - 1)
         some = _some(windows * places, generator).to(means.device)
@@ -424,9 +436,10 @@ class Procrustes(Estimator):
         words = torch.tensor(
             list(itertools.combinations_with_replacement(range(len(matrices)), self.steps)), device=means.device
         )
-        products = matrices[words[:, 0]]
-        for number in range(1, self.steps):
-            products = matrices[words[:, number]] @ products
+        with full_precision(means):
+            products = matrices[words[:, 0]]
+            for number in range(1, self.steps):
+                products = matrices[words[:, number]] @ products
         before, after = means[:, :-1].flatten(0, 1), means[:, 1:].flatten(0, 1)
         likeliest = _single_errors(before, after, products).argmin(1)
         return words[likeliest].reshape(*means[:, 1:].shape[:2], self.steps)
@@ -476,7 +489,8 @@ class Procrustes(Estimator):
         remaining = torch.zeros(number, len(matrices), device=images.device)
         for place in range(steps):
             going = place < taken
-            moved = torch.einsum("bij,bj->bi", matrices[letters[:, place]], latents)
+            with full_precision(latents):
+                moved = torch.einsum("bij,bj->bi", matrices[letters[:, place]], latents)
             latents = torch.where(going[:, None], moved, latents)
             remaining += torch.nn.functional.one_hot(letters[:, place], len(matrices)) * (~going)[:, None]
         under_way = taken > 0
@@ -520,8 +534,9 @@ def _rotation_maps(angles: Tensor) -> Tensor:
 
 def _single_errors(before: Tensor, after: Tensor, matrices: Tensor) -> Tensor:
     """Squared distance from ``after [B, L]`` to where each matrix puts ``before``, ``[B, A]``."""
-    moved = torch.einsum("aij,bj->bai", matrices, before)
-    return (moved - after[:, None]).square().sum(2)
+    with full_precision(before):
+        moved = torch.einsum("aij,bj->bai", matrices, before)
+        return (moved - after[:, None]).square().sum(2)
 
 
 def _along_windows(forward: Tensor, inverse: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from ...datasets.loader import Batch
 from ..networks import ImageShape
 from .base import ESTIMATORS, Estimator, Terms, consecutive
 from .policy import PolicyNetwork
+from .representations import full_precision
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
@@ -144,7 +145,8 @@ class Reinforce(Estimator):
         before = (latents - target).square().sum(1)
         reward = before - (moved - target).square().sum(1)
         if self.use_regret:
-            every = torch.einsum("aij,bj->bai", model.matrices(), latents)
+            with full_precision(latents):
+                every = torch.einsum("aij,bj->bai", model.matrices(), latents)
             best = (before[:, None] - (every - target[:, None]).square().sum(2)).max(1).values
             reward = reward - (best - reward).mean()
         return reward

@@ -229,11 +229,12 @@ class GroupBank(nn.Module):
 
     def act(self, latents: Tensor, actions: Tensor, power: int = 1) -> Tensor:
         """Moves ``latents [B, L]`` by ``actions`` int ``[B]``."""
-        return torch.einsum("bij,bj->bi", self.matrices(power)[actions], latents)
+        with full_precision(latents):
+            return torch.einsum("bij,bj->bi", self.matrices(power)[actions], latents)
 
     def penalty(self) -> Tensor:
         """What keeps all actions in their groups: free matrices near determinant 1, bases of unit columns."""
-        total = torch.zeros(())
+        total = torch.zeros((), device=next(self.parameters()).device)
         for representation, basis in zip(self.representations, self.bases, strict=True):
             assert isinstance(representation, Representation)
             total = total + representation.penalty()
@@ -249,6 +250,11 @@ class GroupBank(nn.Module):
         representation: Representation = self.representations[action]  # type: ignore[assignment]
         here = slice(self.starts[action], self.starts[action] + representation.width)
         representation.fit_(matrix[here, here])
+
+
+def full_precision(latents: Tensor) -> torch.autocast:
+    """Inside it, matrices act in float32 even where the networks compute in fewer bits."""
+    return torch.autocast(latents.device.type, enabled=False)
 
 
 def check_structure(structure: Sequence[str], latents: int) -> None:

@@ -14,8 +14,8 @@ class SlowSubspace:
 
     Attributes:
         centre: Mean code, ``[K]``.
-        directions: Rows give whitened coordinates of centred codes, ``[K, K]``.
-        speeds: Half the mean squared change of each coordinate over one transition, ``[K]``, ascending. 0 for what
+        directions: Rows give whitened coordinates of centred codes, ``[D, K]``, D <= K.
+        speeds: Half the mean squared change of each coordinate over one transition, ``[D]``, ascending. 0 for what
             never changes, 1 for what is forgotten at once, ``1 - mean cos`` for a rotating plane.
     """
 
@@ -24,18 +24,23 @@ class SlowSubspace:
     speeds: Tensor
 
 
-def slow_subspace(before: Tensor, after: Tensor) -> SlowSubspace:
+def slow_subspace(before: Tensor, after: Tensor, at_least: int = 2, dead: float = 1e-4) -> SlowSubspace:
     """Sorts the directions of codes by speed (Wiskott and Sejnowski 2002, on whitened codes).
 
     Args:
         before: Codes ``[n, K]``.
         after: Codes one transition later, ``[n, K]``.
+        at_least: Directions to keep however little they vary.
+        dead: Share of the widest direction's variance below which a direction is left out: a collapsed latent
+            carries nothing, yet may seem slow.
     """
     every = torch.cat([before, after]).double()
     centre = every.mean(0)
     variances, axes = torch.linalg.eigh(torch.cov((every - centre).T))
-    # Directions that carry nothing are not blown up beyond a thousandth of the widest.
-    whiten = axes.T / variances.clamp_min(1e-6 * variances[-1]).sqrt()[:, None]
+    alive = variances >= dead * variances[-1]
+    alive[-at_least:] = True
+    variances, axes = variances[alive].clamp_min(1e-12 * variances[-1]), axes[:, alive]
+    whiten = axes.T / variances.sqrt()[:, None]
     change = (after.double() - before.double()) @ whiten.T
     speeds, rotation = torch.linalg.eigh(change.T @ change / (2 * len(change)))
     return SlowSubspace(centre.float(), (rotation.T @ whiten).float(), speeds.float())

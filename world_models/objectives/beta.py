@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import OBJECTIVES
+from .base import OBJECTIVES, Objective
 
 
 @OBJECTIVES.register("H")
 @dataclass(frozen=True)
-class Beta:
+class Beta(Objective):
     """``beta * KL``.
 
     Attributes:

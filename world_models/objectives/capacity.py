@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from .base import OBJECTIVES
+from .base import OBJECTIVES, Objective
 
 
 @OBJECTIVES.register("B")
 @dataclass(frozen=True)
-class Capacity:
+class Capacity(Objective):
     """``gamma * |KL - C|``, where C rises from 0 to ``C_max`` over ``C_stop_iter`` updates and stays.
 
     Attributes:
