@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import zipfile
 from dataclasses import dataclass
@@ -220,6 +221,11 @@ def assemble(options: Options) -> Assembly:
         UsageError: An option that cannot be used.
     """
     run, data_options = options.run, options.data
+    for part in (run, data_options, options.dataset, options.model):
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"--{field.name.replace('_', '-')} must be a finite number, not {value}")
     if run.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {run.seed}")
     if run.threads is not None and run.threads < 1:

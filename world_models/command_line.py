@@ -80,6 +80,9 @@ def read_request(arguments: list[str]) -> Request:
     plugins = tuple(dict.fromkeys([*([] if resume else _listed(config.get("plugin", ()))), *named.plugin]))
     for plugin in plugins:
         import_plugin(plugin)
+    for name in ("model", "dataset"):
+        if not isinstance(config.get(name, ""), str):
+            raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
     model = named.model or config.get("model")
     dataset = named.dataset or config.get("dataset") or "flatland"
     if model is None:
@@ -179,7 +182,11 @@ def overview() -> str:
 
 
 def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+    """A plugin or a list of them."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+        raise UsageError(f"plugin must be a module name or a list of them, not {value!r}")
+    return list(listed)
 
 
 def _defaults(types: dict[str, type[Any]], config: dict[str, Any], model: str, dataset: str) -> dict[str, Any]:

@@ -90,6 +90,9 @@ def read_config(run: Path) -> dict[str, Any]:
         raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise RunError(f"{path} is not the configuration of a run: it names no model")
+    plugins = config.get("plugin", [])
+    if not isinstance(plugins, list) or not all(isinstance(each, str) for each in plugins):
+        raise RunError(f"{path} is damaged: plugin must be a list of names")
     return config
 
 

@@ -47,11 +47,17 @@ class Progress:
 class Listener(Protocol):
     """What is told how training goes; a progress bar, say."""
 
-    def start(self, epochs: int, batches: int, progress: Progress) -> None: ...
+    def start(self, epochs: int, batches: int, progress: Progress) -> None:
+        """Training begins: of so many epochs with so many batches each, at this point."""
+        ...
 
-    def update(self, progress: Progress, loss: float, images_per_second: float) -> None: ...
+    def update(self, progress: Progress, loss: float, images_per_second: float) -> None:
+        """An update was made."""
+        ...
 
-    def note(self, line: str) -> None: ...
+    def note(self, line: str) -> None:
+        """The model has something to say."""
+        ...
 
 
 def decay(kind: str, gamma: float, epochs: int) -> Callable[[int], float]:

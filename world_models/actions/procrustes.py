@@ -132,10 +132,9 @@ class Procrustes(Estimator):
         allowed = (Rotation, Identity, FreeMatrix) if labelled else (Rotation, Identity)
         for representation in bank.representations:
             if not isinstance(representation, allowed) or representation.width != 2:
-                raise UsageError(
-                    "this model solves for rotations of latent pairs: --group-structure takes c, c+, c-, cn, CN and 0 "
-                    "here; use --estimator exact or reinforce for the other letters"
-                )
+                taken = "c, c+, c-, cn, CN, 0" + (" and m" if labelled else "")
+                hint = "" if labelled else "; --estimator exact or reinforce takes the other letters"
+                raise UsageError(f"this model solves for maps of latent pairs: --group-structure takes {taken}{hint}")
         moving = [not isinstance(representation, Identity) for representation in bank.representations]
         if not any(moving):
             raise UsageError("--group-structure has only identities: at least one letter must move something")

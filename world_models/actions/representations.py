@@ -169,7 +169,7 @@ class Swap(Representation):
         self.register_buffer("swap", torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
 
     def block(self, power: int = 1) -> Tensor:
-        return self.swap if power % 2 else torch.eye(2, device=self.swap.device)
+        return self.swap if power % 2 else torch.eye(2, device=self.swap.device, dtype=self.swap.dtype)
 
 
 class GroupBank(nn.Module):
