@@ -375,6 +375,8 @@ def evaluate(arguments: list[str]) -> int:
         import_plugin(plugin)
     for run in asked.runs:
         # All of them are looked at before the first is measured.
+        if run.is_file() and not (run.parent.parent / "config.yaml").is_file():
+            raise UsageError(f"{run} is neither a run directory nor a checkpoint in one")
         runs.read_config(run if run.is_dir() or not run.exists() else run.parent.parent)
     evaluate_runs(asked.runs)
     return 0

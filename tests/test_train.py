@@ -89,7 +89,7 @@ def test_a_device_that_is_not_there(refused: Callable[..., tuple[int, str]], mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     status, said = refused("--model=vae", "--device=cuda")
     assert status == 2
-    assert said.endswith("--device cuda: torch sees no CUDA device here; cpu is accepted")
+    assert said.endswith("--device cuda: torch sees no such device here; cpu is accepted")
 
 
 def test_from_the_shell_too(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_the_checkpoint_before(
     checkpoints = tmp_path / "version_0" / "checkpoints"
     assert [path.name for path in checkpoints.iterdir()] == ["last.pt"]
     assert (checkpoints / "last.pt").read_bytes() == kept[0]
-    assert runs.load_checkpoint(tmp_path / "version_0")["progress"]["epoch"] == 1
+    assert runs.load_checkpoint(tmp_path / "version_0")["progress"]["step"] == 0
 
 
 def test_a_place_that_cannot_be_written(

@@ -36,11 +36,11 @@ def refused(kind: type[Exception], path: Path) -> str:
 
 
 def test_versions_count_on_above_all_that_are_there(tmp_path: Path) -> None:
-    assert runs.next_version(tmp_path / "none") == tmp_path / "none" / "version_0"
+    assert runs.claim_version(tmp_path / "none") == tmp_path / "none" / "version_0"
     for name in ("version_0", "version_10", "version_x", "other"):
         (tmp_path / name).mkdir()
-    assert runs.next_version(tmp_path) == tmp_path / "version_11"
-    assert not (tmp_path / "version_11").exists()
+    assert [runs.claim_version(tmp_path).name for _ in range(2)] == ["version_11", "version_12"]
+    assert (tmp_path / "version_12").is_dir()
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -189,21 +189,25 @@ def test_the_environment_names_what_numbers_depend_on() -> None:
 
 
 KILLED = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 import torch
 from equiworld.world_models import runs
-run, whole = Path(sys.argv[1]), torch.save
-def half(content, stream):
-    import io
-    kept = io.BytesIO()
-    whole(content, kept)
-    stream.write(kept.getvalue()[: len(kept.getvalue()) // 2])
-    stream.flush()
-    print("half", flush=True)
-    time.sleep(60)
+run, opened = Path(sys.argv[1]), os.fdopen
+class Half:
+    def __init__(self, handle, mode):
+        self.stream = opened(handle, mode)
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        self.stream.close()
+    def write(self, content):
+        self.stream.write(content[: len(content) // 2])
+        self.stream.flush()
+        print("half", flush=True)
+        time.sleep(60)
 runs.save_checkpoint(run, {"model": {"weight": torch.zeros(1000)}})
-torch.save = half
+os.fdopen = Half
 runs.save_checkpoint(run, {"model": {"weight": torch.ones(1000)}})
 """
 

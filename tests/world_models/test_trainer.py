@@ -14,7 +14,7 @@ from equiworld.world_models import runs
 from equiworld.world_models.actions.procrustes import Schedule
 from equiworld.world_models.panels import Panels
 from equiworld.world_models.runs import RunError
-from equiworld.world_models.trainer import NonFiniteLoss, Trainer
+from equiworld.world_models.trainer import NonFiniteLoss, Trainer, decay
 
 CASES: dict[str, dict[str, Any]] = {
     "vae": {"model": "vae", "architecture": "forward", "latents": 4, "steps": 150},
@@ -72,7 +72,8 @@ def trainer(tiny: Callable[..., Any], run: Path, epochs: int, case: str = "vae",
 def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run), size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    # Files of one second are read in any order.
+    return {tag: sorted((each.step, each.value) for each in events.Scalars(tag)) for tag in events.Tags()["scalars"]}
 
 
 def same(one: Any, two: Any) -> bool:
@@ -244,3 +245,10 @@ def test_another_model_or_a_damaged_state_is_not_continued(tiny: Callable[..., A
         with pytest.raises(RunError, match="cannot be continued: ") as refusal:
             trainer(tiny, tmp_path, 2).resume()
         assert "\n" not in str(refusal.value)
+
+
+def test_learning_rate_schedules() -> None:
+    assert [decay("none", 0.5, 4)(epoch) for epoch in range(3)] == [1.0, 1.0, 1.0]
+    assert [decay("exp", 0.5, 4)(epoch) for epoch in range(3)] == [1.0, 0.5, 0.25]
+    cosine = [decay("cosine", 0.5, 4)(epoch) for epoch in (0, 2, 4, 9)]
+    assert cosine == pytest.approx([1.0, 0.5, 0.0, 0.0])

@@ -87,7 +87,7 @@ class Exact(Estimator):
         entropy = -(policy * log_policy).sum(1).mean()
         spread = -(mean_policy * mean_policy.clamp_min(1e-12).log()).sum()
         prediction = (policy * errors).sum(1).mean()
-        if self.training and float(entropy.detach()) < self.decided * min(1.0, math.log(policy.shape[1])):
+        if self.training and float(entropy.detach()) <= self.decided * min(1.0, math.log(policy.shape[1])):
             self.has_decided.fill_(True)
         terms |= {
             "prediction": prediction,

@@ -307,7 +307,8 @@ class Procrustes(Estimator):
         centred = codes - subspace.centre
         used = centred @ kept.T
         to_search = torch.zeros(self.wide.size, model.latent.size)
-        to_search[:, : len(kept)] = torch.linalg.lstsq(used, centred).solution.T
+        # The default driver does not give the same digits twice.
+        to_search[:, : len(kept)] = torch.linalg.lstsq(used, centred, driver="gelsd").solution.T
         maps = _rotation_maps(fit.angles[0])
         if self.inverses:
             maps = torch.stack([maps, maps.transpose(1, 2)], 1).flatten(0, 1)
@@ -335,7 +336,9 @@ class Procrustes(Estimator):
         """A fit to each half of the pairs, and the share of all pairs on whose outcome the two agree."""
         fits, outcomes = [], []
         for half in (slice(None, None, 2), slice(1, None, 2)):
-            start = random_fit(self.restarts, first.shape[1], words.counts.shape[1], generator)
+            # Several actions at a time have more local optima.
+            restarts = self.restarts if self.steps == 1 else 2 * self.restarts
+            start = random_fit(restarts, first.shape[1], words.counts.shape[1], generator)
             given = None if known is None else known[half]
             fit = fit_commuting_rotations(first[half], second[half], words, start, given).best()
             fits.append(fit)

@@ -65,7 +65,7 @@ def check_planes(fit: Fit, basis: Tensor) -> None:
 def test_planes_and_angles_come_back_without_labels(steps: int) -> None:
     before, after, counts, basis = torus(steps)
     words = possible_words(2, steps, inverses=True)
-    fit = simplest_angles(best(before, after, words), steps)
+    fit = simplest_angles(best(before, after, words), steps, inverses=True)
     check_angles(fit)
     check_planes(fit, basis)
     # What happened in each pair is told too, up to the generators' names and directions.
@@ -105,24 +105,27 @@ def test_with_labels_angles_need_no_single_plane() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "angles", "expected"),
+    ("steps", "inverses", "angles", "expected"),
     [
         # In plane 0 both generators are pi off; a pair two steps apart cannot tell.
-        (2, [[0.9 - math.pi, 0.1], [0.0 + math.pi - 1e-3, 0.5]], [[0.9, 0.1], [-1e-3, 0.5]]),
-        (4, [[3.0, 0.1], [-3.0, 0.5]], [[3.0 - math.pi, 0.1], [math.pi - 3.0, 0.5]]),
-        (2, [[0.9, 0.1], [0.0, 0.5]], [[0.9, 0.1], [0.0, 0.5]]),
-        (1, [[3.0, 0.1], [-3.0, 0.5]], [[3.0, 0.1], [-3.0, 0.5]]),
-        (5, [[3.0, 0.1], [-3.0, 0.5]], [[3.0, 0.1], [-3.0, 0.5]]),
+        (2, True, [[0.9 - math.pi, 0.1], [0.0 + math.pi - 1e-3, 0.5]], [[0.9, 0.1], [-1e-3, 0.5]]),
+        (4, True, [[3.0, 0.1], [-3.0, 0.5]], [[3.0 - math.pi, 0.1], [math.pi - 3.0, 0.5]]),
+        (2, True, [[0.9, 0.1], [0.0, 0.5]], [[0.9, 0.1], [0.0, 0.5]]),
+        (1, True, [[3.0, 0.1], [-3.0, 0.5]], [[3.0, 0.1], [-3.0, 0.5]]),
+        (5, True, [[3.0, 0.1], [-3.0, 0.5]], [[3.0, 0.1], [-3.0, 0.5]]),
+        # Without inverses any part of a full turn that the steps complete is left open.
+        (3, False, [[0.2 - 2 * math.pi / 3, 0.1], [-2 * math.pi / 3, 0.5]], [[0.2, 0.1], [0.0, 0.5]]),
+        (1, False, [[3.0, 0.1], [-3.0, 0.5]], [[3.0, 0.1], [-3.0, 0.5]]),
     ],
 )
 def test_of_equal_solutions_the_one_that_turns_least_is_taken(
-    steps: int, angles: list[list[float]], expected: list[list[float]]
+    steps: int, inverses: bool, angles: list[list[float]], expected: list[list[float]]
 ) -> None:
     fit = Fit(torch.eye(4)[None], torch.tensor([angles]), torch.zeros(1), torch.zeros(1))
-    simple = simplest_angles(fit, steps)
+    simple = simplest_angles(fit, steps, inverses)
     torch.testing.assert_close(simple.angles[0], torch.tensor(expected), atol=1e-5, rtol=0.0)
     # Whatever is chosen, it says the same of every word of that many steps.
-    words = possible_words(2, steps, inverses=True).counts
+    words = possible_words(2, steps, inverses).counts
     before, after = (words @ each[0] for each in (fit.angles, simple.angles))
     torch.testing.assert_close(torch.cos(before - after), torch.ones_like(before), atol=1e-4, rtol=0.0)
 
