@@ -42,6 +42,8 @@ class Schedule:
         refine_steps: Updates of refinement, over which rates fall along a cosine to a hundredth.
         warm_up: Updates at the start of refinement over which rates rise.
         search_rate: Learning rate while searching, as a share of the full one.
+        pairs_first: With several actions between images, the share of refinement that looks at pairs by themselves:
+            a wrong guess would spoil all that follows it in a window, and at first there are many.
         tightening: By how much the weight of the dispersion has grown at the end of refinement.
     """
 
@@ -52,6 +54,7 @@ class Schedule:
     warm_up: int = 200
     search_rate: float = 1 / 3
     tightening: float = 4.0
+    pairs_first: float = 0.5
 
 
 @dataclass
@@ -197,7 +200,7 @@ class Procrustes(Estimator):
         if self.searching:
             return self.schedule.search_rate
         refined = step - int(self.solved_at)
-        done = min(1.0, refined / self.schedule.refine_steps)
+        done = self._done(step)
         # Adam's first steps are of full size whatever the gradient, and would undo what was found.
         warm = min(1.0, (refined + 1) / self.schedule.warm_up)
         return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
@@ -389,6 +392,8 @@ class Procrustes(Estimator):
     # 3. Refine.
 
     def _refine_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
+        if self.steps > 1 and self._done(step) < self.schedule.pairs_first:
+            batch = _as_pairs(batch)
         windows, places = batch.index.shape
         posterior = model.posterior(batch.frames)
         means = posterior.mean[batch.index]  # [S, T + 1, L + S]
@@ -429,8 +434,11 @@ class Procrustes(Estimator):
         At first reconstruction places the codes; in the end they are to lie on their orbits exactly, or images where
         the world wraps round, whose codes are near but which look nothing alike, are decoded as mixtures.
         """
-        done = min(1.0, (step - int(self.solved_at)) / self.schedule.refine_steps)
-        return self.gamma * (1 + (self.schedule.tightening - 1) * done)
+        return self.gamma * (1 + (self.schedule.tightening - 1) * self._done(step))
+
+    def _done(self, step: int) -> float:
+        """The share of refinement that is over."""
+        return min(1.0, (step - int(self.solved_at)) / self.schedule.refine_steps)
 
     @torch.no_grad()
     def _infer_words(self, means: Tensor, matrices: Tensor, batch: Batch) -> Tensor:
@@ -501,6 +509,12 @@ class Procrustes(Estimator):
         if bool(under_way.any()):
             shown[under_way] = model.decode(latents[under_way]).to(shown.dtype)
         return shown, remaining / remaining.sum(1, keepdim=True)
+
+
+def _as_pairs(batch: Batch) -> Batch:
+    """The transitions of all windows, each as a window of its own."""
+    index = torch.stack([batch.index[:, :-1], batch.index[:, 1:]], -1).flatten(0, 1)
+    return Batch(batch.frames, index, batch.actions.flatten(0, 1)[:, None])
 
 
 def assign_maps(bank: GroupBank, maps: Tensor) -> list[int]:
