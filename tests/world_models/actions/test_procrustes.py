@@ -19,6 +19,7 @@ from equiworld.world_models.actions.procrustes import (
     Schedule,
     Solution,
     _along_windows,
+    _as_pairs,
     _rotation_maps,
     assign_maps,
 )
@@ -319,3 +320,11 @@ def test_static_latents_are_found_and_do_not_move(tiny: Callable[..., Any]) -> N
     found = estimator._solve(model, WindowLoader(pairs, pairs.windows(6), 6, 30, seed=0), step=100)
     assert found.accepted, found.report
     assert float(found.to_code[4:].abs().max()) == 0.0
+
+
+def test_windows_as_pairs() -> None:
+    index = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    actions = torch.arange(8).reshape(2, 2, 2)
+    pairs = _as_pairs(Batch(torch.zeros(6, 1, 2, 2), index, actions))
+    assert pairs.index.tolist() == [[0, 1], [1, 2], [3, 4], [4, 5]]
+    assert pairs.actions.tolist() == [[[0, 1]], [[2, 3]], [[4, 5]], [[6, 7]]]
