@@ -298,7 +298,10 @@ def test_a_kill_in_the_middle_of_training_leaves_a_run_that_continues(
     assert runs.load_checkpoint(run)["progress"]["epoch"] == epochs + 1
 
 
-@pytest.mark.parametrize("line", ["epochs: many", "latents: [1, 2]", "steps: null", "log_dir: 3"])
+@pytest.mark.parametrize(
+    "line",
+    ["epochs: many", "latents: [1, 2]", "steps: null", "log_dir: 3", "model: [vae]", "dataset: 7", "dataset: []"],
+)
 def test_values_of_a_wrong_kind_in_a_configuration_file(
     line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
