@@ -249,7 +249,7 @@ def assemble(options: Options) -> Assembly:
             raise UsageError(f"--transitions uniform has pairs only: --window 1 is accepted, not {model.window}")
         model.window = 1
     estimator = model.estimator if isinstance(model, GroupVAE) else None
-    if isinstance(estimator, Procrustes) and estimator.static_latents and model.window < _STATIC_WINDOW:
+    if isinstance(estimator, Procrustes) and estimator.problem.static_latents and model.window < _STATIC_WINDOW:
         raise UsageError(
             "--static-latents (4 with backgrounds) tells what stays by long windows: "
             f"--window {_STATIC_WINDOW} or more and --transitions trajectory are accepted"

@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.loader import WindowLoader
 from ..datasets.transitions import draw_uniform
+from .actions.windows import outcome_errors
 from .group import GroupVAE
 from .vae import VAE
 
@@ -59,52 +60,69 @@ class Panels:
             self._actions(model, writer, epoch, device)
 
     def _actions(self, model: GroupVAE, writer: SummaryWriter, epoch: int, device: torch.device) -> None:
-        writer.add_image(
-            "groups/groups", grid(action_rows(model, self.batch.frames[self.batch.index[0, 0]].to(device), 15)), epoch
-        )
-        before, after = (
-            self.pairs.frames[self.pairs.index[:, 0]].to(device),
-            self.pairs.frames[self.pairs.index[:, 1]].to(device),
-        )
+        start = self.batch.frames[self.batch.index[0, 0]].to(device)
+        writer.add_image("groups/groups", grid(action_rows(model, start, 15)), epoch)
+        first, last = self.batch.index[: self.shown, 0], self.batch.index[: self.shown, 1]
+        steps = step_rows(model, self.batch.frames[first].to(device), self.batch.frames[last].to(device))
+        writer.add_image("actions/steps", grid(steps), epoch)
+        before, after = (self.pairs.frames[self.pairs.index[:, place]].to(device) for place in (0, 1))
+        true = self.pairs.actions[:, 0, 0]
         policy = model.infer_action(before, after)
         chosen = policy.argmax(1)
-        counts = np.zeros((model.num_actions, self.actions))
-        np.add.at(counts, (chosen.cpu().numpy(), self.pairs.actions[:, 0, 0].numpy()), 1)
-        rows, columns = linear_sum_assignment(-counts)
-        writer.add_scalar("attn/alignment", counts[rows, columns].sum() / counts.sum(), epoch)
-        entropy = -(policy * policy.clamp_min(1e-12).log()).sum(1)
-        writer.add_scalar("attn/mean_entropy", entropy.mean(), epoch)
-        writer.add_scalar(
-            "attn/independence", pseudo_independence(policy, self.pairs.actions[:, 0, 0], self.actions), epoch
-        )
-        writer.add_histogram("attn/attn", policy, epoch)
-        writer.add_histogram("attn/attn_argmax", chosen, epoch)
-        moved = model.act(model.encode(before[: self.shown]), chosen[: self.shown])
-        writer.add_image(
-            "actions/actions",
-            grid(
-                [
-                    before[: self.shown],
-                    after[: self.shown],
-                    model.decode(moved),
-                    model.decode(model.encode(after[: self.shown])),
-                ]
-            ),
-            epoch,
-        )
-        true = self.pairs.actions[: self.shown, :, :].flatten(1).tolist()
-        labels = ", ".join(
-            f"t{'+'.join(map(str, row))} - p{guess}"
-            for row, guess in zip(true, chosen[: self.shown].tolist(), strict=True)
-        )
-        writer.add_text("actions/examples", labels, epoch)
+        self._inference(policy, true, writer, epoch)
+        latents, target = model.encode(before), model.encode(after)
+        moved = model.act(latents, chosen)
+        decoded, again = model.decode(moved), model.decode(target)
+        rows = [images[: self.shown] for images in (before, after, decoded, again)]
+        writer.add_image("actions/actions", grid(rows), epoch)
+        errors = {
+            "mse_x1": model.decode(latents) - before,
+            "mse_x2": decoded - after,
+            "mse_z2": moved - target,
+            "mse_z1_mu2": latents - target,
+        }
+        for name, difference in errors.items():
+            writer.add_scalar(f"metric/{name}", difference.flatten(1).square().sum(1).mean(), epoch)
+        distances = outcome_errors(latents, target, model.matrices())
+        writer.add_histogram("attn/attn_scaled_dists", distances / distances.mean(1, keepdim=True), epoch)
+        self._matrices(model, writer, epoch)
+
+    def _inference(self, policy: Tensor, true: Tensor, writer: SummaryWriter, epoch: int) -> None:
+        """What the inferred probabilities ``[n, A]`` of single actions have to do with the true ones ``[n]``."""
+        chosen = policy.argmax(1)
+        shown = list(zip(true.tolist(), chosen.tolist(), policy.tolist(), strict=True))[: self.shown]
+        writer.add_text("actions/examples", ", ".join(f"t{code} - p{guess}" for code, guess, _ in shown), epoch)
+        density = [(f"t{code}", *(f"{chance:.3f}" for chance in chances)) for code, _, chances in shown]
+        head = ["", *(f"learnt {number}" for number in range(policy.shape[1]))]
+        writer.add_text("actions/density", _table(head, density), epoch)
+        counts = np.zeros((policy.shape[1], self.actions))
+        np.add.at(counts, (chosen.cpu().numpy(), true.numpy()), 1)
         head = ["", *(f"true {code}" for code in range(self.actions))]
         rows_of_text = [(f"learnt {number}", *map(int, row)) for number, row in enumerate(counts)]
         writer.add_text("actions/counts", _table(head, rows_of_text), epoch)
+        rows, columns = linear_sum_assignment(-counts)
+        joint = torch.stack([policy.cpu()[true == code].sum(0) for code in range(self.actions)])
+        scalars = {
+            "alignment": counts[rows, columns].sum() / counts.sum(),
+            "mean_entropy": entropy(policy).mean(),
+            "true_action_entropy": entropy(joint).mean(),
+            "per_action_entropy": entropy(joint.T).mean(),
+            "entropy_ratio": entropy(policy).mean() / entropy(policy.mean(0)).clamp_min(1e-9),
+            "independence": pseudo_independence(policy.cpu(), true, self.actions),
+        }
+        for name, value in scalars.items():
+            writer.add_scalar(f"attn/{name}", value, epoch)
+        writer.add_histogram("attn/attn", policy, epoch)
+        writer.add_histogram("attn/attn_norm", policy / policy.max(1, keepdim=True).values, epoch)
+        writer.add_histogram("attn/attn_argmax", chosen, epoch)
+
+    def _matrices(self, model: GroupVAE, writer: SummaryWriter, epoch: int) -> None:
+        """The learnt matrices with angle and nearest order, and how they are spread."""
         matrices = model.bank.matrices().cpu().numpy()
-        text = []
+        text, angles = [], []
         for number, matrix in enumerate(matrices):
             angle = float(np.abs(np.angle(np.linalg.eigvals(matrix))).max())
+            angles.append(angle)
             writer.add_scalar(f"cyclic_orders/angle_{number}", angle, epoch)
             writer.add_scalar(f"cyclic_orders/order_{number}", 2 * math.pi / max(angle, 1e-6), epoch)
             turn = Fraction(angle / (2 * math.pi)).limit_denominator(_MOST_ORDER)
@@ -112,6 +130,9 @@ class Panels:
             name = f"action {number} ({model.bank.names[number]})"
             text.append(f"{name}: {angle:.4f} rad, nearest 2 pi {turn.numerator}/{turn.denominator}\n\n    {shown}")
         writer.add_text("matrices", "\n\n".join(text), epoch)
+        writer.add_scalar("forward/mean_angle", np.mean(angles), epoch)
+        writer.add_scalar("forward/angle_std", np.std(angles), epoch)
+        writer.add_scalar("forward/dets_mean", np.linalg.det(matrices).mean(), epoch)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -155,6 +176,29 @@ def action_rows(model: GroupVAE, image: Tensor, number: int) -> list[Tensor]:
             codes.append(codes[-1] @ matrix.T)
         rows.append(model.decode(torch.cat(codes)))
     return rows
+
+
+@torch.no_grad()
+def step_rows(model: GroupVAE, before: Tensor, after: Tensor) -> list[Tensor]:
+    """Rows of images: before, decoded after each of the inferred actions in turn, and what they should lead to.
+
+    Args:
+        model: Infers, moves and decodes.
+        before: Images ``[n, C, H, W]``.
+        after: Images as many actions later as the model takes in a transition.
+    """
+    rows, latents, shown = [before], model.encode(before), before
+    for _ in range(model.num_action_steps):
+        latents = model.act(latents, model.infer_action(shown, after).argmax(1))
+        shown = model.decode(latents)
+        rows.append(shown)
+    return [*rows, after]
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """Entropy in nats of each row of ``weights [..., A]``, which need not be normalised; 0 for a row of zeros."""
+    chances = weights / weights.sum(-1, keepdim=True).clamp_min(1e-12)
+    return -torch.xlogy(chances, chances).sum(-1)
 
 
 def pseudo_independence(policy: Tensor, true: Tensor, actions: int) -> float:

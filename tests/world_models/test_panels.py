@@ -10,7 +10,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from equiworld.world_models.panels import action_rows, grid, pseudo_independence, traversals
+from equiworld.world_models.panels import action_rows, entropy, grid, pseudo_independence, step_rows, traversals
 
 
 def test_a_grid_sets_pictures_in_rows_with_grey_between() -> None:
@@ -55,6 +55,26 @@ def test_pseudo_independence_is_1_when_each_action_has_its_own() -> None:
     assert pseudo_independence(half, true, 3) == pytest.approx(1 - 1 / 3)
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_steps_end_where_all_inferred_actions_lead(tiny: Callable[..., Any], steps: int) -> None:
+    assembly = tiny("rgrvae", offset=steps)
+    model, images = assembly.model, assembly.data.images([5, 6, 7])
+    rows = step_rows(model, images, images.flip(0))
+    assert len(rows) == steps + 2
+    torch.testing.assert_close(rows[0], images)
+    torch.testing.assert_close(rows[-1], images.flip(0))
+    shown, codes = images, model.encode(images)
+    for row in rows[1:-1]:
+        codes = model.act(codes, model.infer_action(shown, images.flip(0)).argmax(1))
+        shown = model.decode(codes).detach()
+        torch.testing.assert_close(row, shown)
+
+
+def test_entropy_of_weights() -> None:
+    weights = torch.tensor([[2.0, 0.0, 2.0], [5.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    torch.testing.assert_close(entropy(weights), torch.tensor([2.0, 1.0, 1.0, 3.0]).log())
+
+
 def tags(run: Path) -> dict[str, set[str]]:
     events = EventAccumulator(str(run))
     events.Reload()
@@ -64,12 +84,17 @@ def tags(run: Path) -> dict[str, set[str]]:
 
 def test_a_group_model_shows_its_actions(trained: dict[str, Path]) -> None:
     found = tags(trained["rgrvae"])
-    assert {"recons/recon", "linspaces/linspace", "groups/groups", "actions/actions"} <= found["images"]
+    assert {"recons/recon", "linspaces/linspace", "groups/groups"} <= found["images"]
+    assert {"actions/actions", "actions/steps"} <= found["images"]
     assert {"train/loss", "valid/loss", "attn/alignment", "attn/mean_entropy", "attn/independence"} <= found["scalars"]
+    assert {"attn/true_action_entropy", "attn/per_action_entropy", "attn/entropy_ratio"} <= found["scalars"]
+    assert {"metric/mse_x1", "metric/mse_x2", "metric/mse_z2", "metric/mse_z1_mu2"} <= found["scalars"]
+    assert {"forward/mean_angle", "forward/angle_std", "forward/dets_mean"} <= found["scalars"]
     assert {f"cyclic_orders/angle_{number}" for number in range(4)} <= found["scalars"]
     assert {f"kl/latent_{number}" for number in range(4)} <= found["scalars"]
-    assert {"posterior/mean", "attn/attn"} <= found["histograms"]
-    assert {"matrices/text_summary", "actions/counts/text_summary"} <= found["tensors"]
+    assert {"posterior/mean", "attn/attn", "attn/attn_norm", "attn/attn_scaled_dists"} <= found["histograms"]
+    texts = {"matrices", "actions/counts", "actions/examples", "actions/density"}
+    assert {f"{name}/text_summary" for name in texts} <= found["tensors"]
 
 
 def test_a_model_without_actions_shows_none(trained: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def trainer(tiny: Callable[..., Any], run: Path, epochs: int, case: str = "vae",
     estimator = getattr(assembly.model, "estimator", None)
     if case in ("procrustes", "salt"):
         # Solved for after five updates, and taken as it comes, so that search, solution and refinement all occur.
-        estimator.pairs, estimator.restarts = 60, 2
+        estimator.problem = replace(estimator.problem, pairs=60, restarts=2)
         estimator.schedule = Schedule(solve_every=5, refine_steps=1000, warm_up=10)
         estimator._accept = lambda *given: ("as it comes", True)
     training, validation = assembly.loader("training"), assembly.loader("validation")

@@ -66,7 +66,7 @@ def test_the_objective_is_the_one_that_is_named() -> None:
 
 
 def test_labels_are_used_by_forward_and_dforward_alone() -> None:
-    assert [build(name).estimator.labelled for name in ("forward", "dforward", "rgrvae")] == [True, True, False]
+    assert [build(name).estimator.problem.labelled for name in ("forward", "dforward", "rgrvae")] == [True, True, False]
     assert build("forward").bank.names == ["m on pair 0"] * 2 + ["m on pair 1"] * 2
     assert (
         build("dforward").bank.names

@@ -98,7 +98,7 @@ class Reinforce(Estimator):
         terms = model.bound(posterior, samples, batch.frames, step)
         target = posterior.mean[second]
         latents, shown = samples[first], batch.frames[first]
-        losses, entropies, rewards = [], [], []
+        losses, entropies, rewards, helped = [], [], [], []
         total_return = torch.zeros(len(first), device=latents.device)
         for number in range(self.steps):
             log_policy = self.policy(shown, batch.frames[second])
@@ -106,6 +106,7 @@ class Reinforce(Estimator):
             moved = model.act(latents, actions)
             reward = self._rewards(model, latents, moved, target)
             rewards.append(reward.mean())
+            helped.append((reward >= 0).float().mean())
             total_return = total_return + self.discount**number * reward
             credit = total_return if self.strategy == "returns" else reward
             losses.append(policy_loss(log_policy.gather(1, actions[:, None])[:, 0], credit))
@@ -117,6 +118,8 @@ class Reinforce(Estimator):
         terms["policy_loss"] = torch.stack(losses).sum()
         terms["policy_entropy"] = torch.stack(entropies).mean()
         terms["reward"] = torch.stack(rewards).mean()
+        terms["returns"] = total_return.mean()
+        terms["reward_count"] = torch.stack(helped).sum()
         terms["prediction"] = prediction
         terms["group_penalty"] = model.bank.penalty()
         terms["policy_weight"] = self.policy_weight.clone()

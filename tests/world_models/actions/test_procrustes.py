@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from equiworld.datasets import Batch, FactorDataset, TransitionDataset, WindowLoader, record_trajectory
+from equiworld.datasets import FactorDataset, TransitionDataset, WindowLoader, record_trajectory
 from equiworld.envs import FlatLand, UsageError
-from equiworld.world_models.actions.procrustes import (
-    Procrustes,
-    Schedule,
-    Solution,
-    _along_windows,
-    _as_pairs,
-    _rotation_maps,
-    assign_maps,
-)
-from equiworld.world_models.actions.representations import GroupBank
+from equiworld.world_models.actions.procrustes import Procrustes, Schedule
+from equiworld.world_models.actions.solving import Solution, assign_maps, rotation_maps
 from equiworld.world_models.group import GroupVAE
 from equiworld.world_models.networks import Encoder
 
@@ -72,7 +65,7 @@ def setting(
     assert isinstance(estimator, Procrustes)
     estimator.search[0] = TorusEncoder(estimator.wide.size)
     pairs = every_pair(offset)
-    estimator.pairs, estimator.restarts = len(pairs), 24
+    estimator.problem = replace(estimator.problem, pairs=len(pairs), restarts=24)
     return made, estimator, WindowLoader(pairs, pairs.windows(1), 1, 16, seed=0)
 
 
@@ -134,7 +127,7 @@ def test_given_labels_find_the_bank_entries_that_carry_them(
     batch = loader.sample(40, 0)
     centred = (estimator.search[0](batch.frames)[:, : estimator.wide.size] - solution.centre) @ solution.to_code.T
     means = centred[batch.index]
-    chosen = estimator._infer_words(means, model.bank.matrices(), batch)
+    chosen = estimator._chosen(means, model.bank.matrices(), batch)
     assert torch.equal(chosen, estimator.entries[batch.actions])
     moved = means[:, 0]
     for place in range(offset):
@@ -160,7 +153,7 @@ def test_installing_makes_the_directions_latents_and_the_maps_a_bank(tiny: Calla
     model = tiny("rgrvae").model
     estimator = model.estimator
     angles = torch.tensor([[0.0, -0.8], [0.0, 0.8], [1.1, 0.0], [-1.1, 0.0]])
-    found = solution(_rotation_maps(angles), estimator.wide.size)
+    found = solution(rotation_maps(angles), estimator.wide.size)
     estimator._install(model, found)
     images = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     wide = estimator.search[0](images)[:, : estimator.wide.size]
@@ -170,53 +163,6 @@ def test_installing_makes_the_directions_latents_and_the_maps_a_bank(tiny: Calla
     torch.testing.assert_close(model.decode(codes), old, atol=1e-4, rtol=1e-4)
     # c+ takes what turns forwards and c- what turns back, each on its own pair.
     assert [float(each.angle) for each in model.bank.representations] == pytest.approx([1.1, -1.1, 0.8, -0.8])
-
-
-def test_maps_are_assigned_by_plane_then_by_sign_and_identities_last() -> None:
-    bank = GroupBank(["c-", "0", "c+"], 4, False, torch.Generator())
-    angles = torch.tensor([[0.0, 0.8], [1.1, 0.0], [0.0, -0.8], [-1.1, 0.0]])
-    assert assign_maps(bank, _rotation_maps(angles)) == [5, 2, 3, 0]
-
-
-@pytest.mark.parametrize("steps", [1, 2])
-def test_the_likeliest_words_are_inferred_from_consecutive_means(tiny: Callable[..., Any], steps: int) -> None:
-    model = tiny("rgrvae", offset=steps).model
-    estimator = model.estimator
-    matrices = _rotation_maps(torch.tensor([[0.9, 0.0], [-0.9, 0.0], [0.0, 0.7], [0.0, -0.7]]))
-    generator = torch.Generator().manual_seed(0)
-    chosen = torch.randint(4, (6, 3, steps), generator=generator)
-    means = [torch.randn(6, 4, generator=generator)]
-    for place in range(3):
-        step = means[-1]
-        for number in range(steps):
-            step = torch.einsum("bij,bj->bi", matrices[chosen[:, place, number]], step)
-        means.append(step)
-    batch = Batch(torch.zeros(1), torch.zeros(6, 4), chosen)
-    found = estimator._infer_words(torch.stack(means, 1), matrices, batch)
-    assert found.shape == (6, 3, steps)
-    # Words that undo themselves all say the same; what they do is what counts.
-    for told, done in zip(found.reshape(-1, steps), chosen.reshape(-1, steps), strict=True):
-        products = [torch.linalg.multi_dot([matrices[a] for a in word] + [torch.eye(4)]) for word in (told, done)]
-        torch.testing.assert_close(*products, atol=1e-5, rtol=0.0)
-    if steps == 1:
-        assert torch.equal(found, chosen)
-
-
-def test_products_along_windows_are_products_and_undone_by_their_inverses() -> None:
-    generator = torch.Generator().manual_seed(0)
-    forward = torch.eye(3) + 0.3 * torch.randn(5, 3, 3, generator=generator)  # they do not commute
-    chosen = torch.randint(5, (4, 3, 2), generator=generator)
-    onward, back = _along_windows(forward, torch.linalg.inv(forward), chosen)
-    assert onward.shape == back.shape == (4, 4, 3, 3)
-    for window in range(4):
-        expected = torch.eye(3)
-        torch.testing.assert_close(onward[window, 0], expected)
-        for place in range(3):
-            for action in chosen[window, place]:
-                expected = forward[action] @ expected
-            torch.testing.assert_close(onward[window, place + 1], expected)
-    identity = torch.eye(3).expand(4, 4, 3, 3)
-    torch.testing.assert_close(back @ onward, identity, atol=1e-4, rtol=0.0)
 
 
 def test_the_group_loss_is_the_mean_squared_distance_between_what_should_be_one(tiny: Callable[..., Any]) -> None:
@@ -241,21 +187,6 @@ def test_the_group_loss_is_the_mean_squared_distance_between_what_should_be_one(
     torch.testing.assert_close(terms["loss"], expected)
 
 
-def test_part_way_images_and_what_remains_of_the_actions(tiny: Callable[..., Any]) -> None:
-    model = tiny("rgrvae", offset=3).model
-    letters = torch.tensor([[0, 0, 2]]).repeat(300, 1)
-    images, latents = torch.full((300, 1, 16, 16), 2.0), torch.randn(1, 4).repeat(300, 1)
-    generator = torch.Generator().manual_seed(0)
-    shown, left = model.estimator._part_way(model, images, latents, letters, model.matrices().detach(), generator)
-    seen = {tuple(round(value, 3) for value in row) for row in left.tolist()}
-    third = {(0.667, 0.0, 0.333, 0.0)}
-    assert seen == third | {(1.0, 0.0, 0.0, 0.0), (0.5, 0.0, 0.5, 0.0), (0.0, 0.0, 1.0, 0.0)}
-    untouched = (shown == 2.0).flatten(1).all(1)
-    assert float(untouched.float().mean()) == pytest.approx(1 / 3, abs=0.1)
-    torch.testing.assert_close(left[untouched], torch.tensor([[2 / 3, 0, 1 / 3, 0]]).expand(int(untouched.sum()), -1))
-    assert float(shown[~untouched].max()) <= 1.0
-
-
 def test_rates_fall_and_training_ends_with_refinement(tiny: Callable[..., Any]) -> None:
     estimator = tiny("rgrvae").model.estimator
     estimator.schedule = Schedule(refine_steps=1000, warm_up=10, search_rate=0.25)
@@ -274,7 +205,7 @@ def test_the_search_begins_again_where_it_finds_nothing(
     model, loader = assembly.model, assembly.loader("training")
     estimator = model.estimator
     estimator.schedule = Schedule(solve_every=10, patience=20)
-    maps = _rotation_maps(torch.tensor([[0.0, -0.8], [0.0, 0.8], [1.1, 0.0], [-1.1, 0.0]]))
+    maps = rotation_maps(torch.tensor([[0.0, -0.8], [0.0, 0.8], [1.1, 0.0], [-1.1, 0.0]]))
     answers = {10: False, 20: False, 30: True}
     monkeypatch.setattr(
         estimator, "_solve", lambda model, loader, step: solution(maps, estimator.wide.size, answers[step])
@@ -320,11 +251,3 @@ def test_static_latents_are_found_and_do_not_move(tiny: Callable[..., Any]) -> N
     found = estimator._solve(model, WindowLoader(pairs, pairs.windows(6), 6, 30, seed=0), step=100)
     assert found.accepted, found.report
     assert float(found.to_code[4:].abs().max()) == 0.0
-
-
-def test_windows_as_pairs() -> None:
-    index = torch.tensor([[0, 1, 2], [3, 4, 5]])
-    actions = torch.arange(8).reshape(2, 2, 2)
-    pairs = _as_pairs(Batch(torch.zeros(6, 1, 2, 2), index, actions))
-    assert pairs.index.tolist() == [[0, 1], [1, 2], [3, 4], [4, 5]]
-    assert pairs.actions.tolist() == [[[0, 1]], [[2, 3]], [[4, 5]], [[6, 7]]]
