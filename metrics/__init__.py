@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-from .downstream import action_prediction
-from .independence import fit_operators, independence
-from .information import discretise, entropy, mig, mutual_information
-from .lsbd import lsbd
-from .prediction import centre_error, image_centres, pixel_error, prediction_report
-from .registry import METRICS, Metric, compute, metric, names
-from .report import aggregate, flatten, reasons, table
-from .result import MetricResult, json_safe
-from .symmetry import (
-    CyclicFactor,
-    Decomposition,
-    align_actions,
-    alignment,
+from .angles import (
     angle_report,
     closure_error,
     closure_errors,
     commutator_error,
     commutator_errors,
-    compare_decomposition,
-    decomposition,
-    decomposition_report,
     group_errors,
     inverse_error,
     inverse_errors,
@@ -31,6 +16,16 @@ from .symmetry import (
     rotation_angles,
     wrap_angle,
 )
+from .assignment import align_actions, alignment
+from .downstream import action_prediction
+from .independence import fit_operators, independence
+from .information import discretise, entropy, mig, mutual_information
+from .lsbd import lsbd
+from .prediction import centre_error, image_centres, pixel_error, prediction_report
+from .registry import METRICS, Metric, compute, metric, names
+from .report import aggregate, flatten, reasons, table
+from .result import MetricResult, json_safe
+from .structure import CyclicFactor, Decomposition, compare_decomposition, decomposition, decomposition_report
 
 __all__ = [
     "METRICS",

@@ -65,3 +65,16 @@ def torus():
         return np.stack(parts, axis=-1)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def flat_maps(rotate):
+    """FlatLand's maps in a basis, which is made: codes 0, 2 turn the second plane and 1, 3 the first."""
+    step = 2 * np.pi * 5 / 33
+
+    def make(basis=None):
+        dims = None if basis is None else len(basis)
+        pairs = ([0, -step], [-step, 0], [0, step], [step, 0])
+        return np.stack([rotate(angles, dims=dims, basis=basis) for angles in pairs])
+
+    return make

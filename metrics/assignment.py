@@ -1,0 +1,66 @@
+"""Which learnt action is which true one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .checks import as_codes
+from .registry import metric
+from .result import MetricResult
+
+
+def align_actions(inferred: Any, true: Any, n_inferred: int, n_true: int) -> tuple[float, dict[int, int]]:
+    """The one-to-one assignment of learnt to true actions under which most inferred actions are right.
+
+    Args:
+        inferred: Learnt action codes [N].
+        true: True action codes [N].
+        n_inferred: How many learnt actions there are.
+        n_true: How many true actions there are.
+
+    Returns:
+        The share of rows that are right, and the assignment {true code: learnt code}. With fewer learnt than true
+        actions some true codes are absent from it, and their rows count as wrong.
+
+    Raises:
+        ValueError: The vectors are empty, differ in length, or hold a code out of range.
+    """
+    target = as_codes(true, "true", n_true)
+    guess = as_codes(inferred, "inferred", n_inferred, len(target))
+    counts = np.bincount(target * n_inferred + guess, minlength=n_true * n_inferred).reshape(n_true, n_inferred)
+    rows, columns = linear_sum_assignment(counts, maximize=True)
+    mapping = {int(row): int(column) for row, column in zip(rows, columns, strict=True)}
+    return float(counts[rows, columns].sum() / len(target)), mapping
+
+
+@metric("alignment", family="symmetry")
+def alignment(inferred: Any, true: Any, n_inferred: int, n_true: int) -> MetricResult:
+    """How often the inferred action is the true one, under the best one-to-one assignment.
+
+    Args:
+        inferred: Learnt action codes [N].
+        true: True action codes [N].
+        n_inferred: How many learnt actions there are.
+        n_true: How many true actions there are.
+
+    Returns:
+        Value ``alignment`` in 0..1; chance: the share of the commonest true action (always inferring one action).
+        Details: mapping {true: learnt}, confusion [n_true, n_inferred], samples.
+
+    Raises:
+        ValueError: As ``align_actions``.
+    """
+    accuracy, mapping = align_actions(inferred, true, n_inferred, n_true)
+    confusion = np.zeros((n_true, n_inferred), dtype=np.int64)
+    np.add.at(confusion, (np.asarray(true, dtype=np.int64), np.asarray(inferred, dtype=np.int64)), 1)
+    samples = int(confusion.sum())
+    return MetricResult(
+        "alignment",
+        {"alignment": accuracy},
+        {"mapping": mapping, "confusion": confusion, "samples": samples},
+        chance={"alignment": float(confusion.sum(axis=1).max() / samples)},
+        ceiling={"alignment": 1.0 if n_inferred >= n_true else None},
+    )
