@@ -20,7 +20,7 @@ from .distillation import distil
 from .policy import PolicyNetwork
 from .representations import FreeMatrix, GroupBank, Identity, Rotation
 from .solving import Problem, Solution, assign_maps, solve
-from .windows import align, as_pairs, likeliest_words, outcome_errors
+from .windows import align, as_pairs, likeliest_words, outcome_errors, unevenness
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
@@ -42,6 +42,8 @@ class Schedule:
         search_rate: Learning rate while searching, as a share of the full one.
         pairs_first: With several actions between images, the share of refinement that looks at pairs by themselves:
             a wrong guess would spoil all that follows it in a window, and at first there are many.
+        evenness: Weight, during that share, of how unevenly codes are spread round their circles. Several actions at a
+            time can explain a jump of the code, and a jump where the world wraps round is what reconstruction likes.
         tightening: By how much the weight of the dispersion has grown at the end of refinement.
     """
 
@@ -53,6 +55,7 @@ class Schedule:
     search_rate: float = 1 / 3
     tightening: float = 4.0
     pairs_first: float = 0.5
+    evenness: float = 200.0
 
 
 @ESTIMATORS.register("procrustes")
@@ -249,7 +252,9 @@ class Procrustes(Estimator):
     # 3. Refine.
 
     def _refine_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
-        if self.problem.steps > 1 and self._done(step) < self.schedule.pairs_first:
+        loose = self.problem.steps > 1 and self._done(step) < self.schedule.pairs_first
+        windows = batch.index
+        if loose:
             batch = as_pairs(batch)
         posterior = model.posterior(batch.frames)
         means = posterior.mean[batch.index]
@@ -273,6 +278,9 @@ class Procrustes(Estimator):
             "group_penalty": group_penalty,
             "loss": reconstruction + penalty + self._weight(step) * aligned.dispersion + group_penalty,
         }
+        if loose and not self.problem.labelled:
+            terms["unevenness"] = unevenness(posterior.mean[windows][..., : model.group_latents])
+            terms["loss"] = terms["loss"] + self.schedule.evenness * terms["unevenness"]
         if self.policy is not None:
             loss, entropy = distil(model, self.policy, batch, chosen, means, forward, generator)
             terms |= {"policy_loss": loss, "policy_entropy": entropy, "loss": terms["loss"] + loss}

@@ -62,6 +62,28 @@ def products(forward: Tensor, inverse: Tensor, chosen: Tensor) -> tuple[Tensor, 
     return torch.stack(onward, 1), torch.stack(back, 1)
 
 
+def unevenness(codes: Tensor) -> Tensor:
+    """How unevenly windows of codes are spread round the circle of each latent pair; a scalar, 0 when evenly.
+
+    The estimate of ``sum_pairs |E u|^2 + |E u^2|^2``, with ``u`` the phase of a code as a unit complex number, is free
+    of bias: it takes products of codes of different windows only. Uniform visits of a cyclic group have both moments
+    0 (orthogonality of characters).
+
+    Args:
+        codes: Codes ``[S, T + 1, L]``, L even.
+    """
+    windows, places = codes.shape[:2]
+    if windows < 2:
+        return codes.new_zeros(())
+    plane = torch.view_as_complex(codes.reshape(windows, places, -1, 2).contiguous())
+    phase = plane / plane.abs().clamp_min(1e-3)
+    total = codes.new_zeros(())
+    for moment in (phase, phase.square()):
+        sums = moment.sum(1)
+        total = total + (sums.sum(0).abs().square() - sums.abs().square().sum(0)).sum()
+    return total / (windows * (windows - 1) * places**2)
+
+
 @torch.no_grad()
 def likeliest_words(means: Tensor, matrices: Tensor, steps: int) -> Tensor:
     """The actions that best explain each transition of windows of codes, whatever their order.

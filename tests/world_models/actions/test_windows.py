@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
+from torch import Tensor
 
 from equiworld.datasets import Batch
 from equiworld.world_models.actions.solving import rotation_maps
-from equiworld.world_models.actions.windows import align, as_pairs, likeliest_words, outcome_errors, products
+from equiworld.world_models.actions.windows import (
+    align,
+    as_pairs,
+    likeliest_words,
+    outcome_errors,
+    products,
+    unevenness,
+)
 
 
 @pytest.mark.parametrize("steps", [1, 2])
@@ -69,3 +79,22 @@ def test_codes_that_the_actions_explain_are_predicted_exactly() -> None:
     # Rotations keep lengths: what is added to every code in its own frame moves each prediction by its mean.
     off = align(means + torch.randn(means.shape, generator=generator), forward, forward.transpose(1, 2), chosen)
     assert float(off.dispersion) > 1.0
+
+
+def test_unevenness_is_that_of_the_distribution_the_windows_come_from() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def circle(phase: Tensor) -> Tensor:
+        return torch.stack([torch.cos(phase), torch.sin(phase)], -1).flatten(-2)
+
+    # A plane with a third of its circle left out has first moment sin(120) / (2 pi / 3) and second half that or so.
+    gap = 4 * math.pi / 3 * torch.rand(4000, 2, 1, generator=generator)
+    full = 2 * math.pi * torch.rand(4000, 2, 1, generator=generator)
+    first, second = math.sin(2 * math.pi / 3) / (2 * math.pi / 3), math.sin(4 * math.pi / 3) / (4 * math.pi / 3)
+    assert float(unevenness(circle(full))) == pytest.approx(0.0, abs=0.002)
+    assert float(unevenness(circle(gap))) == pytest.approx(first**2 + second**2, abs=0.01)
+    both = 3 * torch.cat([circle(gap), circle(full)], -1)  # planes add up; the radius is nothing
+    assert float(unevenness(both)) == pytest.approx(first**2 + second**2, abs=0.012)
+    # However alike the codes of a window are, even windows stay even.
+    assert float(unevenness(circle(full[:, :1].expand(-1, 6, -1)))) == pytest.approx(0.0, abs=0.005)
+    assert float(unevenness(circle(full[:1]))) == 0.0
