@@ -2,7 +2,8 @@
 
 The original's update is rebuilt from what it computes, with these networks: two encodings of 128 images each (before
 and after), one policy, and four decodings (of the sample, of the prediction, of the target and of the sample again),
-of which one is trained through. Raw results go to results/speed.json.
+of which one is trained through. Then what an epoch of the default command costs, at its own batch size.
+Raw results go to results/speed_threadsN.json.
 
     python benchmarks/speed.py --threads 1
 """
@@ -27,23 +28,24 @@ from equiworld.world_models.zoo import MODELS, Context
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BATCH = 128
+DEFAULT_BATCH = MODELS["rgrvae"].options().batch_size
 
 
-def model_and_loader(window: int) -> tuple[GroupVAE, WindowLoader]:
-    """The default model with batches of 128 transitions."""
+def model_and_loader(window: int, batch_size: int = BATCH) -> tuple[GroupVAE, WindowLoader]:
+    """The default model, and batches of so many transitions."""
     data = build_dataset("flatland")
     transitions = record_trajectory(data)
     allowed = split_states(len(data)).role(len(data)) == 0
     spec = MODELS["rgrvae"]
-    options = spec.options(window=window, batch_size=BATCH)
+    options = spec.options(window=window, batch_size=batch_size)
     model = spec.build(options, Context(data.world, False, 1, torch_generator(0, 3)))
     assert isinstance(model, GroupVAE)
-    return model, WindowLoader(transitions, transitions.windows(window, allowed), window, BATCH, 0, allowed)
+    return model, WindowLoader(transitions, transitions.windows(window, allowed), window, batch_size, 0, allowed)
 
 
-def updates(precision: str, refining: bool) -> Callable[[], int]:
+def updates(precision: str, refining: bool, window: int = 4, batch_size: int = BATCH) -> Callable[[], int]:
     """An update of the default model, as a function that makes one and returns how many images it saw."""
-    model, loader = model_and_loader(4)
+    model, loader = model_and_loader(window, batch_size)
     model.train()
     if refining:
         model.estimator.solved_at.fill_(0)
@@ -105,7 +107,10 @@ def main() -> None:
         "refine, float32": updates("32", refining=True),
         "search, bfloat16": updates("bf16", refining=False),
         "refine, bfloat16": updates("bf16", refining=True),
+        "search, default batch": updates("32", False, 5, DEFAULT_BATCH),
+        "refine, default batch": updates("32", True, 5, DEFAULT_BATCH),
     }
+    in_an_epoch = len(model_and_loader(5, DEFAULT_BATCH)[1])
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     images: dict[str, int] = {}
     for turn in range(asked.rounds + 3):
@@ -123,8 +128,12 @@ def main() -> None:
             "images_per_second": images[name] / statistics.median(times),
             "seconds": times,
         }
+        if name.endswith("default batch"):
+            rows[name]["seconds_per_epoch"] = in_an_epoch * statistics.median(times)
         milliseconds, ratio = rows[name]["median_seconds"] * 1e3, rows[name]["ratio_to_original"]
-        print(f"{name:<20} {milliseconds:7.1f} ms  ratio {ratio:.2f}  {rows[name]['images_per_second']:.0f} images/s")
+        line = f"{name:<22} {milliseconds:7.1f} ms  ratio {ratio:.2f}  {rows[name]['images_per_second']:.0f} images/s"
+        epoch = rows[name].get("seconds_per_epoch")
+        print(line + ("" if epoch is None else f"  {epoch:.1f} s an epoch of {in_an_epoch} updates"))
     path = RESULTS / f"speed_threads{asked.threads}.json"
     RESULTS.mkdir(exist_ok=True)
     path.write_text(
