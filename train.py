@@ -20,6 +20,8 @@ from equiworld.world_models.command_line import HelpAsked, Request, read_request
 from equiworld.world_models.runs import RunError
 from equiworld.world_models.trainer import NonFiniteLoss
 
+_NO_MEMORY = "there is not enough memory for this; smaller images, batches or worlds are accepted"
+
 
 class Bar:
     """A progress bar with loss, speed and time left; lines where the output is not a terminal."""
@@ -53,8 +55,8 @@ class Bar:
             self.title, total=epochs * batches, completed=progress.step, loss=0.0, speed=0.0
         )
 
-    def update(self, progress: Any, loss: float, images_per_second: float) -> None:
-        self.progress.update(self.task, completed=progress.step, loss=loss, speed=images_per_second)
+    def update(self, progress: Any, loss: float, images_per_second: float, expected: int) -> None:
+        self.progress.update(self.task, completed=progress.step, total=expected, loss=loss, speed=images_per_second)
         if not self.console.is_terminal and progress.batch == self.batches:
             mean = progress.sums["loss"] / progress.batch
             self.note(f"epoch {progress.epoch + 1}: loss {mean:.4g}, {images_per_second:.0f} images/s")
@@ -95,8 +97,15 @@ def guarded(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return fail("interrupted", 130)
     except MemoryError:
-        return fail("there is not enough memory for this; smaller images, batches or worlds are accepted", 1)
-    except (OSError, RunError, NonFiniteLoss) as error:
+        return fail(_NO_MEMORY, 1)
+    except RuntimeError as error:
+        if isinstance(error, RunError):
+            return fail(str(error), 1)
+        # torch has no error of its own for a CPU that runs out of memory.
+        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+            return fail(_NO_MEMORY, 1)
+        raise
+    except (OSError, NonFiniteLoss) as error:
         named = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
         return fail(named, 1)
 
@@ -140,7 +149,7 @@ def train(request: Request) -> int:
     import torch
 
     from equiworld.world_models import runs
-    from equiworld.world_models.assembly import assemble, keep_backgrounds, self_contained, write_split
+    from equiworld.world_models.assembly import assemble, keep_backgrounds, read_split, self_contained, write_split
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
@@ -151,7 +160,10 @@ def train(request: Request) -> int:
     assembly = assemble(options)
     if options.run.threads:
         torch.set_num_threads(options.run.threads)
+    if request.resume:
+        assembly.split = read_split(request.resume, assembly.split)
     training, validation = assembly.loader("training"), assembly.loader("validation")
+    panels = Panels(validation, len(assembly.data.world.actions), options.flat())
     run = request.resume or runs.claim_version(Path(options.run.log_dir))
     began = time.perf_counter()
     with Bar(str(run)) as bar, Stop() as stop, quiet_writer_thread():
@@ -166,7 +178,7 @@ def train(request: Request) -> int:
             decay=decay(options.model.lr_scheduler, options.model.lr_scheduler_gamma, options.model.epochs),
             accelerator=options.run.device,
             precision=options.run.precision,
-            monitor=Panels(validation, len(assembly.data.world.actions), options.flat()),
+            monitor=panels,
             listener=bar,
         )
         if request.resume:
@@ -175,13 +187,11 @@ def train(request: Request) -> int:
             keep_backgrounds(options, run)
             write_split(run, assembly.split)
         runs.write_config(run, options.flat())
-        runs.write_json(run / "environment.json", runs.environment(options.run.seed, str(trainer.fabric.device)))
+        runs.write_environment(run, options.run.seed, str(trainer.fabric.device))
         complete = trainer.fit(stop)
-    if not complete:
-        print(
-            f"interrupted at update {trainer.progress.step}; continue with: python train.py --resume {run}",
-            file=sys.stderr,
-        )
+    if stop.signal:
+        how = "python evaluate.py" if complete else "python train.py --resume"
+        print(f"interrupted at update {trainer.progress.step}; continue with: {how} {run}", file=sys.stderr)
         return 128 + stop.signal
     minutes = (time.perf_counter() - began) / 60
     print(f"trained {trainer.progress.step} updates in {minutes:.1f} minutes: {run}")

@@ -183,6 +183,21 @@ def make_textures(count: int, image_shape: tuple[int, int, int], generator: torc
     return (standard * TEXTURE_STD + TEXTURE_MEAN).clamp_(0, 1).reshape(textures.shape)
 
 
+def background_files(folder: Path) -> list[Path]:
+    """The images of a folder, in the order of their names; files that are no images by their suffix are passed over.
+
+    Raises:
+        UsageError: There is no such folder, or it holds no images.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder of backgrounds {str(folder)!r}")
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
+    if not files:
+        accepted = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise UsageError(f"the folder of backgrounds {str(folder)!r} holds no images ({accepted})")
+    return files
+
+
 def read_backgrounds(folder: Path, count: int, image_shape: tuple[int, int, int]) -> Tensor:
     """The first images of a folder, in the order of their names, resized to the nearest pixel.
 
@@ -200,14 +215,8 @@ def read_backgrounds(folder: Path, count: int, image_shape: tuple[int, int, int]
     height, width, channels = image_shape
     if channels not in (1, 3):
         raise UsageError(f"backgrounds from a folder need pictures of 1 or 3 channels, got {channels}")
-    if not folder.is_dir():
-        raise UsageError(f"there is no folder of backgrounds {str(folder)!r}")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file())
-    if not files:
-        accepted = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise UsageError(f"the folder of backgrounds {str(folder)!r} holds no images ({accepted})")
     images = []
-    for file in files[:count]:
+    for file in background_files(folder)[:count]:
         try:
             with Image.open(file) as opened:
                 picture = opened.convert("L" if channels == 1 else "RGB")

@@ -16,7 +16,7 @@ BELOW: dict[str, set[str]] = {
     "metrics": set(),
     "envs": set(),
     "datasets": {"envs"},
-    "world_models": {"envs", "datasets", "metrics"},
+    "world_models": {"envs", "datasets"},
     "agents": {"envs", "datasets", "metrics", "world_models"},
 }
 FRONT_DOORS = {"train", "evaluate"}

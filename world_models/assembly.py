@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from ..datasets import DATASETS, build_dataset
 from ..datasets.factors import FactorDataset
 from ..datasets.loader import WindowLoader
-from ..datasets.noise import NoiseOptions
+from ..datasets.noise import NoiseOptions, background_files
 from ..datasets.randomness import torch_generator
 from ..datasets.splits import Split, split_states
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory
@@ -59,8 +58,8 @@ class RunOptions:
     """Where run directories are made, as version_0, version_1, ..."""
     device: Literal["cpu", "cuda", "mps", "auto"] = "cpu"
     """Where to train."""
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    """Arithmetic of the networks."""
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Arithmetic of the networks; matrices of the group always act in float32."""
     threads: int | None = None
     """Threads that torch computes with; None leaves it to torch."""
     evaluate: bool = True
@@ -243,6 +242,8 @@ def assemble(options: Options) -> Assembly:
         data.world, data_options.noise_name == "background", data_options.offset, torch_generator(run.seed, _WEIGHTS)
     )
     model = MODELS[options.model_name].build(options.model, context)
+    if type(model).terms is VAE.terms and data_options.offset != 1:
+        raise UsageError(f"--offset is not read by --model {options.model_name}, which looks at single images")
     record = record_trajectory if data_options.transitions == "trajectory" else draw_uniform
     if data_options.transitions == "uniform" and model.window > 1:
         if getattr(options.model, "window", None) is not None:
@@ -275,10 +276,9 @@ def keep_backgrounds(options: Options, run: Path) -> None:
     """Copies the backgrounds that a run uses into its directory, so that it can be moved."""
     if options.data.backgrounds is None:
         return
-    (run / _BACKGROUNDS).mkdir()
-    for file in sorted(Path(options.data.backgrounds).iterdir()):
-        if file.is_file():
-            shutil.copy(file, run / _BACKGROUNDS / file.name)
+    for file in background_files(Path(options.data.backgrounds))[: options.data.background_count]:
+        content = file.read_bytes()
+        runs.write_whole(run / _BACKGROUNDS / file.name, lambda stream, content=content: stream.write(content))
 
 
 def write_split(run: Path, split: Split) -> None:
@@ -299,7 +299,7 @@ def read_split(run: Path, otherwise: Split) -> Split:
     try:
         with np.load(path) as parts:
             return Split(parts["train"], parts["validation"], parts["test"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise runs.RunError(f"{path} cannot be read: {error}") from error
 
 

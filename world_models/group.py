@@ -114,5 +114,8 @@ class GroupVAE(VAE):
     def warning(self) -> str | None:
         return self.estimator.warning()
 
+    def expected_updates(self, step: int, most: int) -> int:
+        return self.estimator.expected_updates(step, most)
+
     def finished(self, step: int) -> bool:
         return self.estimator.finished(step)

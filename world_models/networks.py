@@ -103,7 +103,9 @@ def initialise(network: nn.Module, gain: str, generator: torch.Generator) -> Non
             fan_in = layer.in_channels * math.prod(layer.kernel_size)
         else:
             continue
-        nn.init.normal_(layer.weight, std=scale / math.sqrt(fan_in), generator=generator)
+        # Drawn where the generator is, so that an accelerator starts from the same weights.
+        drawn = torch.empty(layer.weight.shape, device=generator.device, dtype=layer.weight.dtype)
+        layer.weight.copy_(nn.init.normal_(drawn, std=scale / math.sqrt(fan_in), generator=generator))
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
 

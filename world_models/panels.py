@@ -142,7 +142,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def grid(rows: list[Tensor], gap: int = 2) -> Tensor:
-    """Rows of images ``[n, C, H, W]`` as one picture ``[C, height, width]``, grey between them."""
+    """Rows of images ``[n, C, H, W]`` as one picture ``[C, height, width]``, grey between them.
+
+    Images with channels that are no colours are shown as the mean of these.
+    """
+    if rows[0].shape[1] not in (1, 3):
+        rows = [row.mean(1, keepdim=True) for row in rows]
     height, width = rows[0].shape[-2:]
     channels, longest = rows[0].shape[1], max(len(row) for row in rows)
     picture = torch.full((channels, len(rows) * (height + gap) - gap, longest * (width + gap) - gap), 0.5)

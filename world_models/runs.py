@@ -96,6 +96,19 @@ def read_config(run: Path) -> dict[str, Any]:
     return config
 
 
+def write_environment(run: Path, seed: int, device: str) -> None:
+    """Writes what this part of the run depends on; what earlier parts depended on is kept in ``before``."""
+    path = run / "environment.json"
+    now = environment(seed, device)
+    try:
+        earlier = json.loads(path.read_text())
+    except (OSError, ValueError):  # the first part of the run, or a file that says nothing
+        earlier = None
+    if isinstance(earlier, dict):
+        now["before"] = [*earlier.pop("before", []), earlier]
+    write_json(path, now)
+
+
 def environment(seed: int, device: str) -> dict[str, Any]:
     """Versions, commit, seed and device: what numbers depend on beside the configuration."""
     names = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "tensorboard")
@@ -130,6 +143,8 @@ def _commit() -> str | None:
 def save_checkpoint(run: Path, content: dict[str, Any]) -> Path:
     """Writes the run's checkpoint; the one before stays intact until the new one is whole."""
     path = run / CHECKPOINT
+    for left in path.parent.glob(f".{path.name}.*"):  # by a kill in the middle of writing
+        left.unlink(missing_ok=True)
     # Through memory, so that a full disk is an OSError like any other.
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "equiworld": __version__, **content}, buffer)

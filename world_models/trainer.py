@@ -51,8 +51,8 @@ class Listener(Protocol):
         """Training begins: of so many epochs with so many batches each, at this point."""
         ...
 
-    def update(self, progress: Progress, loss: float, images_per_second: float) -> None:
-        """An update was made."""
+    def update(self, progress: Progress, loss: float, images_per_second: float, expected: int) -> None:
+        """An update was made; so many are expected in all."""
         ...
 
     def note(self, line: str) -> None:
@@ -191,7 +191,10 @@ class Trainer:
             progress.batch += 1
             for line in self.model.advance(self.training, progress.step):
                 self.listener.note(line)
-            self.listener.update(progress, values["loss"], images / (time.perf_counter() - began))
+            batches = len(self.training)
+            expected = self.model.expected_updates(progress.step, self.epochs * batches)
+            expected = -(-expected // batches) * batches  # training ends with an epoch
+            self.listener.update(progress, values["loss"], images / (time.perf_counter() - began), expected)
         return True
 
     def _update(self, batch: Batch) -> dict[str, float]:
@@ -206,7 +209,7 @@ class Trainer:
         norm = self.fabric.clip_gradients(
             self.wrapped, self.optimizer, max_norm=self.clip_norm, error_if_nonfinite=False
         )
-        if norm is not None and self.precision != "16-mixed":  # whose scaler skips such updates by itself
+        if norm is not None:
             self._check({"gradient": float(norm)}, step)
         self.optimizer.step()
         return values

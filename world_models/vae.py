@@ -97,6 +97,10 @@ class VAE(nn.Module):
         """What the user should know about the outcome of training, in one line; None if all is well."""
         return None
 
+    def expected_updates(self, step: int, most: int) -> int:
+        """How many updates there will be as far as is known after ``step`` of them, ``most`` at most."""
+        return most
+
     def finished(self, step: int) -> bool:
         """Whether training has nothing left to do, whatever the number of epochs."""
         return False

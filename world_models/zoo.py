@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
 from .networks import ARCHITECTURES
-from .objectives import Beta, Capacity, Objective
+from .objectives import OBJECTIVES, Beta, Objective
 from .vae import VAE
 
 
@@ -96,7 +97,7 @@ class VAEOptions:
 class BetaVAEOptions(VAEOptions):
     """Options of the model."""
 
-    objective: Literal["H", "B"] = "H"
+    objective: str = "H"
     """H: beta * KL (Higgins 2017). B: gamma * |KL - C| with a growing capacity C (Burgess 2018)."""
     beta: float = 4.0
     """Weight of the divergence in objective H."""
@@ -125,25 +126,25 @@ class GroupOptions(BetaVAEOptions):
     beta: float = 1.0
     """Weight of the divergence in objective H."""
     group_structure: tuple[str, ...] = ("c+", "c-")
-    """Letters, each an action on every latent pair: c c+ c- cn CN turn, 0 does nothing, m m3 m4 free, d ddn mirror."""
+    """Letters, each an action on every latent pair: c c+ c- cn CN turn, 0 does nothing, m is a free 2x2 matrix."""
     use_cob: bool = False
     """Give each action a learnable change of basis."""
     gvae_gamma: float | None = 40.0
     """Weight of the latent prediction error; None takes beta."""
     group_learning_rate: float | None = None
-    """Adam's rate for angles and matrices; None: 0.1 for reinforce, 0.01 for exact, 0.003 otherwise."""
+    """Adam's rate for angles and matrices; None: 0.003."""
     static_latents: int | None = None
     """Latents that no action moves; None: 4 with backgrounds, else 0."""
     window: int | None = None
-    """Consecutive transitions in a training window; None: 5, or 1 for reinforce and exact."""
+    """Consecutive transitions in a training window; None: 5."""
     num_action_steps: int | None = None
     """Actions between the two images of a transition; None takes --offset."""
     slowness: float = 40.0
     """Weight of the latent distance between consecutive images while searching."""
     refine_steps: int = 4000
     """Updates of refinement after the actions are found."""
-    base_model: Literal["betavae", "vae"] = "betavae"
-    """The VAE underneath: its objective is --objective, or fixed to the evidence lower bound for vae."""
+    base_model: str = "betavae"
+    """The VAE underneath, a model of single images: its objective is what the divergence is weighed by."""
     base_model_path: str | None = None
     """Run or checkpoint of a VAE of the same size whose encoder and decoder to start from."""
 
@@ -152,8 +153,16 @@ class GroupOptions(BetaVAEOptions):
 class RGrVAEOptions(GroupOptions):
     """Options of the model."""
 
-    estimator: Literal["procrustes", "exact", "reinforce"] = "procrustes"
-    """How actions are inferred: solved for in closed form, by exact expectation, or by policy gradient."""
+    estimator: str = "procrustes"
+    """How actions are inferred: procrustes solves for them, exact takes expectations, reinforce follows a policy."""
+    group_structure: tuple[str, ...] = ("c+", "c-")
+    """Letters on every latent pair: c c+ c- cn CN turn, 0 rests; with exact or reinforce also m m3 m4 free, d ddn."""
+    group_learning_rate: float | None = None
+    """Adam's rate for angles and matrices; None: 0.003 for procrustes, 0.01 for exact, 0.1 for reinforce."""
+    window: int | None = None
+    """Consecutive transitions in a training window; None: 5 for procrustes, 1 for exact and reinforce."""
+    num_action_steps: int | None = None
+    """Actions inferred between the two images of a transition; None takes --offset, and only reinforce takes another."""
     policy_learning_rate: float | None = None
     """Adam's rate for the policy network; None takes the learning rate."""
     entropy_weight: float = 0.01
@@ -180,6 +189,8 @@ def _positive(**numbers: float | None) -> None:
 
 def _check(options: VAEOptions) -> None:
     ARCHITECTURES[options.architecture]
+    if options.lr_scheduler != "exp":
+        _refuse_unread(options, ("lr_scheduler_gamma",), f"by --lr-scheduler {options.lr_scheduler}")
     _positive(
         latents=options.latents,
         learning_rate=options.learning_rate,
@@ -190,7 +201,7 @@ def _check(options: VAEOptions) -> None:
     )
 
 
-def _refuse_unread(options: Any, names: tuple[str, ...], why: str) -> None:
+def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
     """Refuses options that were set but that nothing would read."""
     defaults = type(options)()
     for name in names:
@@ -199,14 +210,15 @@ def _refuse_unread(options: Any, names: tuple[str, ...], why: str) -> None:
 
 
 def _objective(options: BetaVAEOptions) -> Objective:
-    unread = ("beta",) if options.objective == "B" else ("gamma", "C_max", "C_stop_iter")
-    _refuse_unread(options, unread, f"by objective {options.objective}")
-    if options.objective == "B":
-        _positive(gamma=options.gamma, C_max=options.C_max, C_stop_iter=options.C_stop_iter)
-        return Capacity(options.gamma, options.C_max, options.C_stop_iter)
-    if options.beta < 0:
-        raise UsageError(f"--beta must be 0 or more, not {options.beta}")
-    return Beta(options.beta)
+    """The chosen objective, its fields read from the options of their names."""
+    chosen = OBJECTIVES[options.objective]
+    read = {field.name for field in dataclasses.fields(chosen)}
+    others = {field.name for name in OBJECTIVES for field in dataclasses.fields(OBJECTIVES[name])} - read
+    _refuse_unread(
+        options, [name for name in sorted(others) if hasattr(options, name)], f"by objective {options.objective}"
+    )
+    objective: Objective = chosen(**{name: getattr(options, name) for name in read})
+    return objective
 
 
 def _plain(options: VAEOptions, objective: Objective, context: Context) -> VAE:
@@ -238,16 +250,13 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     _check(options)
     check_structure(options.group_structure, options.latents)
     steps = context.offset if options.num_action_steps is None else options.num_action_steps
-    if steps != context.offset:
+    _positive(num_action_steps=steps)
+    if steps != context.offset and estimator != "reinforce":
         raise UsageError(
             f"--num-action-steps {steps} and --offset {context.offset} must agree: "
             "both count the actions between two images"
         )
-    if options.base_model == "vae" and (options.objective != "H" or options.beta != 1.0):
-        raise UsageError(
-            "--base-model vae has the evidence lower bound: --objective and --beta need --base-model betavae"
-        )
-    objective = _objective(options)
+    objective = _base_objective(options, context)
     closed_form = estimator == "procrustes"
     window = options.window if options.window is not None else (5 if closed_form else 1)
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
@@ -282,6 +291,23 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     )
 
 
+def _base_objective(options: GroupOptions, context: Context) -> Objective:
+    """The objective of the model named by ``--base-model``, built with what options the two have in common."""
+    if options.base_model == "betavae":
+        return _objective(options)
+    spec = MODELS[options.base_model]
+    shared = {each.name for each in dataclasses.fields(spec.options)} & {
+        each.name for each in dataclasses.fields(options)
+    }
+    taken = sorted({each.name for each in dataclasses.fields(BetaVAEOptions)} - shared)
+    _refuse_unread(options, taken, f"by --base-model {options.base_model}")
+    own = dataclasses.replace(context, generator=torch.Generator())  # whose weights are not used
+    base = spec.build(spec.options(**{name: getattr(options, name) for name in shared}), own)
+    if type(base) is not VAE:
+        raise UsageError(f"--base-model {options.base_model} is not a model of single images; vae and betavae are")
+    return base.objective
+
+
 def _gamma(options: GroupOptions) -> float:
     return options.beta if options.gvae_gamma is None else options.gvae_gamma
 
@@ -306,7 +332,7 @@ class ForwardOptions(GroupOptions):
     """Options of the model."""
 
     group_structure: tuple[str, ...] = field(default=("m", "m"))
-    """Letters, each an action on every latent pair: m (free 2x2 matrix) or a rotation."""
+    """Letters, each an action on every latent pair: m is a free 2x2 matrix, c c+ c- cn CN turn, 0 does nothing."""
 
 
 @model("forward", ForwardOptions, "Forward-VAE: a free matrix for each given action (Caselles-Dupre et al. 2019)")
@@ -324,6 +350,9 @@ def dforward(options: GroupOptions, context: Context) -> VAE:
     group.estimator = _procrustes(options, group, context, labelled=True)
     return group
 
+
+ESTIMATORS = Registry[Callable[[RGrVAEOptions, GroupVAE, Context], Estimator]]("estimator")
+"""The names that ``--estimator`` takes."""
 
 _SAMPLING = (
     "multi_action_strategy",
@@ -343,42 +372,48 @@ _UNREAD = {
 @model("rgrvae", RGrVAEOptions, "group VAE that infers the actions itself (Painter et al. 2020)")
 def rgrvae(options: RGrVAEOptions, context: Context) -> VAE:
     """Actions are inferred from the two images, by the chosen estimator."""
-    _refuse_unread(options, _UNREAD[options.estimator], f"by --estimator {options.estimator}")
+    build = ESTIMATORS[options.estimator]
+    _refuse_unread(options, _UNREAD.get(options.estimator, ()), f"by --estimator {options.estimator}")
     group = _group_model(options, context, options.estimator)
-    group.estimator = _estimator(options, group, context)
+    group.estimator = build(options, group, context)
     return group
 
 
-def _estimator(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+@ESTIMATORS.register("procrustes")
+def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    return _procrustes(options, group, context, labelled=False)
+
+
+@ESTIMATORS.register("exact")
+def _exact(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    if group.num_action_steps > 1:
+        raise UsageError("--estimator exact takes single actions: use procrustes or reinforce with several")
     gamma = _gamma(options)
-    shape, generator = context.world.image_shape, context.generator
-    if options.estimator == "procrustes":
-        return _procrustes(options, group, context, labelled=False)
-    if options.estimator == "exact":
-        if group.num_action_steps > 1:
-            raise UsageError("--estimator exact takes single actions: use procrustes or reinforce with several")
-        weight = 2 * gamma if options.information_weight is None else options.information_weight
-        return Exact(
-            shape,
-            group.bank,
-            gamma=gamma,
-            entropy_weight=options.entropy_weight,
-            information_weight=weight,
-            generator=generator,
-        )
+    return Exact(
+        context.world.image_shape,
+        group.bank,
+        gamma=gamma,
+        entropy_weight=options.entropy_weight,
+        information_weight=2 * gamma if options.information_weight is None else options.information_weight,
+        generator=context.generator,
+    )
+
+
+@ESTIMATORS.register("reinforce")
+def _reinforce(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
     for name in ("base_policy_weight", "base_policy_epsilon", "reinforce_discount"):
         if not 0 <= getattr(options, name) <= 1:
             raise UsageError(f"--{name.replace('_', '-')} must be between 0 and 1, not {getattr(options, name)}")
     return Reinforce(
-        shape,
+        context.world.image_shape,
         group.num_actions,
         steps=group.num_action_steps,
-        gamma=gamma,
+        gamma=_gamma(options),
         entropy_weight=options.entropy_weight,
         strategy=options.multi_action_strategy,
         discount=options.reinforce_discount,
         use_regret=options.use_regret,
         policy_weight=options.base_policy_weight,
         policy_epsilon=options.base_policy_epsilon,
-        generator=generator,
+        generator=context.generator,
     )

@@ -221,3 +221,5 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(tmp_path: Path) -> Non
     child.stdout.close()
     assert len(files(tmp_path)) == 2  # the half of the second lies beside the whole of the first
     assert torch.equal(runs.load_checkpoint(tmp_path)["model"]["weight"], torch.zeros(1000))
+    runs.save_checkpoint(tmp_path, {"model": {"weight": torch.ones(1000)}})
+    assert len(files(tmp_path)) == 1  # and is cleared away by the next

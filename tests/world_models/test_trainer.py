@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from equiworld.world_models import runs
+from equiworld.world_models.actions import solving
 from equiworld.world_models.actions.procrustes import Schedule
 from equiworld.world_models.panels import Panels
 from equiworld.world_models.runs import RunError
@@ -21,6 +22,7 @@ CASES: dict[str, dict[str, Any]] = {
     "vae": {"model": "vae", "architecture": "forward", "latents": 4, "steps": 150},
     "capacity": {"model": "betavae", "objective": "B", "architecture": "forward", "C_stop_iter": 20},
     "procrustes": {"model": "rgrvae", "window": 2},
+    "several": {"model": "rgrvae", "window": 2, "offset": 2},
     "exact": {"model": "rgrvae", "estimator": "exact"},
     "reinforce": {
         "model": "rgrvae",
@@ -40,22 +42,30 @@ class Quiet:
     def start(self, epochs: int, batches: int, progress: Any) -> None:
         self.batches = batches
 
-    def update(self, progress: Any, loss: float, images_per_second: float) -> None:
+    def update(self, progress: Any, loss: float, images_per_second: float, expected: int) -> None:
         assert images_per_second > 0
+        assert progress.step <= expected
 
     def note(self, line: str) -> None:
         self.lines.append(line)
+
+
+SOLVING = ("procrustes", "several", "salt")
+
+
+@pytest.fixture(autouse=True)
+def any_solution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tiny runs solve for is nonsense; it is taken as it comes, so that refinement follows the search."""
+    monkeypatch.setattr(solving, "judge", lambda *given: ("as it comes", True))
 
 
 def trainer(tiny: Callable[..., Any], run: Path, epochs: int, case: str = "vae", panels: bool = True) -> Trainer:
     options = dict(CASES[case])
     assembly = tiny(options.pop("model"), **options)
     estimator = getattr(assembly.model, "estimator", None)
-    if case in ("procrustes", "salt"):
-        # Solved for after five updates, and taken as it comes, so that search, solution and refinement all occur.
+    if case in SOLVING:  # after five updates
         estimator.problem = replace(estimator.problem, pairs=60, restarts=2)
         estimator.schedule = Schedule(solve_every=5, refine_steps=1000, warm_up=10)
-        estimator._accept = lambda *given: ("as it comes", True)
     training, validation = assembly.loader("training"), assembly.loader("validation")
     return Trainer(
         assembly.model,
@@ -100,6 +110,8 @@ def test_two_epochs_continued_by_two_are_four(tiny: Callable[..., Any], tmp_path
     assert trainer(tiny, parts, 2, case).fit()
     halfway = runs.load_checkpoint(parts)
     assert halfway["progress"]["epoch"] == 2
+    if case in SOLVING:
+        assert 0 < int(halfway["model"]["estimator.solved_at"]) < halfway["progress"]["step"]
     torch.manual_seed(99)  # the global state has no say
     continued = trainer(tiny, parts, 4, case)
     continued.resume()

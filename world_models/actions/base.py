@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ...datasets.loader import Batch, WindowLoader
-from ...envs.registry import Registry
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
@@ -48,12 +47,13 @@ class Estimator(nn.Module):
         """What the user should know about the outcome of training, in one line; None if all is well."""
         return None
 
+    def expected_updates(self, step: int, most: int) -> int:
+        """How many updates there will be as far as is known after ``step`` of them, ``most`` at most."""
+        return most
+
     def finished(self, step: int) -> bool:
         """Whether training has nothing left to do."""
         return False
-
-
-ESTIMATORS = Registry[type[Estimator]]("estimator")
 
 
 def consecutive(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...datasets.loader import Batch
 from ..networks import ImageShape
-from .base import ESTIMATORS, Estimator, Terms, consecutive
+from .base import Estimator, Terms, consecutive
 from .policy import PolicyNetwork
 from .representations import Rotation, full_precision
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..group import GroupVAE
 
 
-@ESTIMATORS.register("exact")
 class Exact(Estimator):
     """Minimises the expected latent prediction error under the policy, and has no sampling variance.
 

@@ -15,7 +15,7 @@ from ...datasets.randomness import torch_generator
 from ...envs.registry import UsageError
 from ..latents import EuclideanLatent
 from ..networks import Decoder, Encoder, ImageShape, build_networks, change_latent_basis, initialise
-from .base import ESTIMATORS, Estimator, Terms, consecutive
+from .base import Estimator, Terms, consecutive
 from .distillation import distil
 from .policy import PolicyNetwork
 from .representations import FreeMatrix, GroupBank, Identity, Rotation
@@ -58,7 +58,6 @@ class Schedule:
     evenness: float = 200.0
 
 
-@ESTIMATORS.register("procrustes")
 class Procrustes(Estimator):
     """Finds the actions by solving for them, and the group's decomposition with them.
 
@@ -161,6 +160,11 @@ class Procrustes(Estimator):
         if not self.searching:
             return None
         return "no actions were found that pass the tests; the model holds the last candidate: train for more --epochs"
+
+    def expected_updates(self, step: int, most: int) -> int:
+        # Training ends with the first epoch after refinement.
+        begun = max(step, self.schedule.solve_every) if self.searching else int(self.solved_at)
+        return min(most, begun + self.schedule.refine_steps)
 
     def finished(self, step: int) -> bool:
         return not self.searching and step - int(self.solved_at) >= self.schedule.refine_steps

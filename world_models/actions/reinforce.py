@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...datasets.loader import Batch
 from ..networks import ImageShape
-from .base import ESTIMATORS, Estimator, Terms, consecutive
+from .base import Estimator, Terms, consecutive
 from .policy import PolicyNetwork
 from .representations import full_precision
 
@@ -45,7 +45,6 @@ def policy_loss(log_probability: Tensor, reward: Tensor) -> Tensor:
     return -(reward.abs() * log_chance).mean()
 
 
-@ESTIMATORS.register("reinforce")
 class Reinforce(Estimator):
     """Samples an action, rewards it by how much nearer the latent came, and follows the policy gradient.
 

@@ -213,19 +213,22 @@ class GroupBank(nn.Module):
     def matrix(self, action: int, power: int = 1) -> Tensor:
         """The matrix ``[L, L]`` of one learnt action, taken ``power`` times."""
         representation: Representation = self.representations[action]  # type: ignore[assignment]
-        block = representation.block(power)
-        full = torch.eye(self.latents, device=block.device, dtype=block.dtype)
-        here = slice(self.starts[action], self.starts[action] + representation.width)
-        # Building from pieces keeps the graph out of in-place writes.
-        full = full.index_put(_block_index(here, block.device), block.reshape(-1))
         basis = self.bases[action]
-        if basis.numel():
-            full = torch.linalg.solve(basis, full @ basis)
-        return full
+        with full_precision(basis):
+            block = representation.block(power)
+            full = torch.eye(self.latents, device=block.device, dtype=block.dtype)
+            here = slice(self.starts[action], self.starts[action] + representation.width)
+            # Building from pieces keeps the graph out of in-place writes.
+            full = full.index_put(_block_index(here, block.device), block.reshape(-1))
+            return torch.linalg.solve(basis, full @ basis) if basis.numel() else full
 
     def matrices(self, power: int = 1) -> Tensor:
         """All of them, ``[A, L, L]``."""
         return torch.stack([self.matrix(action, power) for action in range(len(self))])
+
+    def inverse(self, action: int) -> Tensor:
+        """The matrix ``[L, L]`` that undoes one learnt action."""
+        return self.matrix(action, -1)
 
     def act(self, latents: Tensor, actions: Tensor, power: int = 1) -> Tensor:
         """Moves ``latents [B, L]`` by ``actions`` int ``[B]``."""
@@ -235,13 +238,14 @@ class GroupBank(nn.Module):
     def penalty(self) -> Tensor:
         """What keeps all actions in their groups: free matrices near determinant 1, bases of unit columns."""
         total = torch.zeros((), device=next(self.parameters()).device)
-        for representation, basis in zip(self.representations, self.bases, strict=True):
-            assert isinstance(representation, Representation)
-            total = total + representation.penalty()
-            if basis.numel():
-                total = total + (basis.norm(dim=0) - 1.0).abs().sum()
-                if isinstance(representation, Rotation):
-                    total = total + 0.1 * representation.angle.abs()
+        with full_precision(total):
+            for representation, basis in zip(self.representations, self.bases, strict=True):
+                assert isinstance(representation, Representation)
+                total = total + representation.penalty()
+                if basis.numel():
+                    total = total + (basis.norm(dim=0) - 1.0).abs().sum()
+                    if isinstance(representation, Rotation):
+                        total = total + 0.1 * representation.angle.abs()
         return total
 
     @torch.no_grad()

@@ -18,6 +18,7 @@ from .subspace import SlowSubspace, count_static, slow_subspace
 _SOLVE = 14  # keeps its random numbers apart
 _IDLE_ANGLE = 0.05  # radians below which an action is taken to do nothing
 _FEWEST_WINDOWS = 64
+_COLLAPSED = 1e-12  # variance below which no latent says anything
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ def solve(encode: Callable[[Tensor], Tensor], loader: WindowLoader, problem: Pro
     batch = loader.sample(problem.pairs, step, length=1)
     codes = encode(batch.frames)
     before, after = codes[batch.index[:, 0]], codes[batch.index[:, 1]]
-    subspace = slow_subspace(before, after, at_least=problem.latents + problem.static_latents)
+    size, wide = problem.latents + problem.static_latents, codes.shape[1]
+    if not bool(torch.isfinite(codes).all()) or float(codes.var(0).max()) < _COLLAPSED:
+        nothing = torch.eye(problem.latents).repeat(problem.generators * (1 + problem.inverses), 1, 1)
+        way = torch.eye(size, wide)
+        return Solution(way, way.T.contiguous(), codes.new_zeros(wide), nothing, False, "the codes have collapsed")
+    subspace = slow_subspace(before, after, at_least=size)
     static = _count_static(encode, loader, problem, subspace, step) if problem.static_latents else 0
     moving = subspace.directions[static : static + problem.latents]
     first, second = (before - subspace.centre) @ moving.T, (after - subspace.centre) @ moving.T
@@ -105,7 +111,6 @@ def solve(encode: Callable[[Tensor], Tensor], loader: WindowLoader, problem: Pro
     speeds = ", ".join(f"{float(speed):.2f}" for speed in subspace.speeds[: static + problem.latents + 2])
     # Of the static directions the model keeps as many as it has latents for; spare ones start empty.
     kept = torch.cat([fit.basis[0] @ moving, subspace.directions[: min(static, problem.static_latents)]])
-    size, wide = problem.latents + problem.static_latents, codes.shape[1]
     to_code, to_search = torch.zeros(size, wide), torch.zeros(wide, size)
     to_code[: len(kept)] = kept
     centred = codes - subspace.centre

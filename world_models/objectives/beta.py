@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ...envs.registry import UsageError
 from .base import OBJECTIVES, Objective
 
 
@@ -19,6 +20,10 @@ class Beta(Objective):
     """
 
     beta: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.beta < 0:
+            raise UsageError(f"--beta must be 0 or more, not {self.beta}")
 
     def penalty(self, kl: Tensor, step: int) -> Tensor:
         return self.beta * kl.mean()

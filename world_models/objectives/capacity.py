@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ...envs.registry import UsageError
 from .base import OBJECTIVES, Objective
 
 
@@ -23,6 +24,11 @@ class Capacity(Objective):
     gamma: float = 1000.0
     C_max: float = 25.0
     C_stop_iter: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "C_max", "C_stop_iter"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {getattr(self, name)}")
 
     def capacity(self, step: int) -> float:
         """C after ``step`` updates, in nats."""
