@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import sys
 import threading
@@ -20,7 +21,8 @@ from equiworld.world_models.command_line import HelpAsked, Request, read_request
 from equiworld.world_models.runs import RunError
 from equiworld.world_models.trainer import NonFiniteLoss
 
-_NO_MEMORY = "there is not enough memory for this; smaller images, batches or worlds are accepted"
+_NO_MEMORY_SIGNS = ("can't allocate memory", "out of memory", "size calculation overflowed")
+_NO_MEMORY = "there is not enough memory for this; smaller images, batches, worlds or numbers of latents are accepted"
 
 
 class Bar:
@@ -88,10 +90,11 @@ def guarded(work: Callable[[], int]) -> int:
         The command's status; 2 where it was used wrongly, 1 where it failed, 130 where it was interrupted.
     """
     try:
-        return work()
-    except HelpAsked as asked:
-        print(asked)
-        return 0
+        try:
+            return work()
+        except HelpAsked as asked:
+            print(asked, flush=True)
+            return 0
     except UsageError as error:
         return fail(str(error), 2)
     except KeyboardInterrupt:
@@ -102,7 +105,7 @@ def guarded(work: Callable[[], int]) -> int:
         if isinstance(error, RunError):
             return fail(str(error), 1)
         # torch has no error of its own for a CPU that runs out of memory.
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+        if any(sign in str(error) for sign in _NO_MEMORY_SIGNS):
             return fail(_NO_MEMORY, 1)
         raise
     except (OSError, NonFiniteLoss) as error:
@@ -153,6 +156,7 @@ def train(request: Request) -> int:
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
+    written = request.options.flat()
     options = request.options if request.resume is None else self_contained(request.options, request.resume)
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here.get(options.run.device, True):
@@ -164,7 +168,10 @@ def train(request: Request) -> int:
         assembly.split = read_split(request.resume, assembly.split)
     training, validation = assembly.loader("training"), assembly.loader("validation")
     panels = Panels(validation, len(assembly.data.world.actions), options.flat())
+    if request.resume is None and not options.run.log_dir:
+        raise UsageError("--log-dir is empty; logs is the default")
     run = request.resume or runs.claim_version(Path(options.run.log_dir))
+    again = " ".join([shlex.quote(str(run)), *(f"--plugin {shlex.quote(each)}" for each in options.plugins)])
     began = time.perf_counter()
     with Bar(str(run)) as bar, Stop() as stop, quiet_writer_thread():
         trainer = Trainer(
@@ -186,12 +193,12 @@ def train(request: Request) -> int:
         else:
             keep_backgrounds(options, run)
             write_split(run, assembly.split)
-        runs.write_config(run, options.flat())
+        runs.write_config(run, written)
         runs.write_environment(run, options.run.seed, str(trainer.fabric.device))
         complete = trainer.fit(stop)
     if stop.signal:
         how = "python evaluate.py" if complete else "python train.py --resume"
-        print(f"interrupted at update {trainer.progress.step}; continue with: {how} {run}", file=sys.stderr)
+        print(f"interrupted at update {trainer.progress.step}; continue with: {how} {again}", file=sys.stderr)
         return 128 + stop.signal
     minutes = (time.perf_counter() - began) / 60
     print(f"trained {trainer.progress.step} updates in {minutes:.1f} minutes: {run}")
@@ -201,7 +208,8 @@ def train(request: Request) -> int:
         from equiworld.evaluate import evaluate_runs
 
         evaluate_runs([run])
-    print(f"look at it: tensorboard --logdir {run.parent}    measure it again: python evaluate.py {run}")
+    look = f"tensorboard --logdir {shlex.quote(str(run.parent))}"
+    print(f"look at it: {look}    measure it again: python evaluate.py {again}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import equiworld
 from equiworld import train
@@ -71,7 +73,7 @@ def refused(
         (["--model=vae", "--test-split=0.001"], "the split of 49 states leaves the test part empty"),
         (["--model=vae", "--validation-split=0"], "the validation share of the states must lie between 0 and 1"),
         (["--model=vae", "--seed=-1"], "--seed must be 0 or more, not -1"),
-        (["--model=vae", "--threads=0"], "--threads must be 1 or more, not 0"),
+        (["--model=vae", "--threads=0"], "--threads must be between 1 and"),
         (["--model=vae", "--noise-name=background", "--backgrounds=nowhere"], "no folder of backgrounds 'nowhere'"),
         (["--model=vae", "--resume=nowhere"], "nowhere is not a run directory: it has no config.yaml"),
         (["--model=rgrvae", "--base-model-path=nowhere"], "nowhere holds no checkpoint"),
@@ -213,7 +215,7 @@ def test_a_place_that_cannot_be_written(
 
     monkeypatch.setattr(Path, "mkdir", read_only)
     said = failure([*arguments, f"--log-dir={tmp_path / 'logs'}"], capsys)
-    assert said.endswith("version_0: Read-only file system")
+    assert said.endswith("logs: Read-only file system")
     assert not (tmp_path / "logs").exists()
 
 
@@ -320,3 +322,48 @@ def test_signals_are_given_back_after_training(tmp_path: Path, tiny_arguments: l
     before = signal.getsignal(signal.SIGTERM)
     train.main(["--model=vae", "--architecture=forward", *tiny_arguments, f"--log-dir={tmp_path}"])
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_schedule_that_is_asked_for_is_the_one_that_trains(
+    tmp_path: Path, tiny_arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model=vae", "--architecture=forward", *tiny_arguments, "--epochs=3", f"--log-dir={tmp_path}"]
+    assert train.main([*arguments, "--learning-rate=0.001", "--lr-scheduler=exp", "--lr-scheduler-gamma=0.5"]) == 0
+    events = EventAccumulator(str(tmp_path / "version_0"))
+    events.Reload()
+    rates = [each.value for each in events.Scalars("rate/networks")]
+    assert rates == pytest.approx([0.001, 0.0005, 0.00025])
+    capsys.readouterr()
+
+
+def test_a_link_that_leads_nowhere_is_one_line(
+    tmp_path: Path, tiny_arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere" / "further")
+    said = failure(["--model=vae", "--architecture=forward", *tiny_arguments, f"--log-dir={tmp_path / 'link'}"], capsys)
+    assert "File exists" in said
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_channels_that_are_no_colours_can_be_trained_on(
+    tmp_path: Path, tiny_arguments: list[str], capsys: pytest.CaptureFixture[str], channels: int
+) -> None:
+    arguments = ["--model=vae", "--architecture=forward", *tiny_arguments, f"--channels={channels}"]
+    assert train.main([*arguments, f"--log-dir={tmp_path}"]) == 0
+    capsys.readouterr()
+
+
+def test_resuming_keeps_the_record_of_what_came_before(
+    tmp_path: Path, tiny_arguments: list[str], trained: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = f"--base-model-path={trained['vae']}"
+    arguments = ["--model=rgrvae", "--estimator=reinforce", base, *tiny_arguments, f"--log-dir={tmp_path}"]
+    assert train.main(arguments) == 0
+    run = tmp_path / "version_0"
+    before = (run / "config.yaml").read_text()
+    assert train.main([f"--resume={run}", "--epochs=2"]) == 0
+    assert (run / "config.yaml").read_text() == before.replace("epochs: 1", "epochs: 2")
+    environment = json.loads((run / "environment.json").read_text())
+    assert [part["seed"] for part in environment["before"]] == [0]
+    assert train.main([f"--resume={run}", "--log-dir=elsewhere"]) == 2
+    assert "cannot change log_dir" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from .zoo import MODELS, Context
 
 _BACKGROUNDS, _SPLIT = "backgrounds", "split.npz"
 _STATIC_WINDOW = 3
+_LARGEST, _MOST = 1e30, 2**31 - 1  # of numbers with and without a point; torch overflows beyond
 _WEIGHTS = 3  # keeps the stream of initial weights apart from the data's
 
 
@@ -122,6 +124,21 @@ def options_from_config(config: dict[str, Any], source: str) -> Options:
     return Options(model, dataset, tuple(config.get("plugin", ())), **parts)
 
 
+def options_of_run(run: Path, config: dict[str, Any]) -> Options:
+    """Options from the configuration that a run left.
+
+    Raises:
+        UsageError: Its model or data set is not known here.
+        RunError: It holds a key that is not known, or a value that is not of its type.
+    """
+    try:
+        return options_from_config(config, str(run / "config.yaml"))
+    except UsageError as error:
+        if config["model"] not in MODELS or config.get("dataset", "flatland") not in DATASETS:
+            raise
+        raise runs.RunError(str(error)) from error
+
+
 def fill_options(types: dict[str, type[Any]], values: dict[str, Any], source: str, where: str) -> dict[str, Any]:
     """Option objects with some values set, each converted to its option's type.
 
@@ -164,10 +181,15 @@ def _converted(value: Any, hint: Any) -> Any:
             return None
         return _converted(value, next(each for each in inner if each is not NoneType))
     if origin is tuple:
-        items = [value] if isinstance(value, str) else list(value)
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list | tuple):
+            raise ValueError("it must be a list")
         return tuple(_converted(item, inner[0]) for item in items)
     if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ValueError("it is too large") from error
     if type(value) is not hint:
         raise ValueError(f"it must be of type {getattr(hint, '__name__', hint)}")
     return value
@@ -213,6 +235,17 @@ class Assembly:
         )
 
 
+def check_threads(number: int | None) -> None:
+    """Refuses a number of threads that cannot be had.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    most = max(os.cpu_count() or 1, 64)
+    if number is not None and not 1 <= number <= most:
+        raise UsageError(f"--threads must be between 1 and {most}, not {number}")
+
+
 def assemble(options: Options) -> Assembly:
     """Builds everything that a run is made of.
 
@@ -223,12 +256,16 @@ def assemble(options: Options) -> Assembly:
     for part in (run, data_options, options.dataset, options.model):
         for field in dataclasses.fields(part):
             value = getattr(part, field.name)
+            flag = f"--{field.name.replace('_', '-')}"
             if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"--{field.name.replace('_', '-')} must be a finite number, not {value}")
+                raise UsageError(f"{flag} must be a finite number, not {value}")
+            if isinstance(value, float) and abs(value) > _LARGEST:
+                raise UsageError(f"{flag} must be at most {_LARGEST:g} in size, not {value}")
+            if type(value) is int and not -_MOST <= value <= _MOST:
+                raise UsageError(f"{flag} must be at most {_MOST} in size, not {value}")
     if run.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {run.seed}")
-    if run.threads is not None and run.threads < 1:
-        raise UsageError(f"--threads must be 1 or more, not {run.threads}")
+    check_threads(run.threads)
     noise = NoiseOptions(
         **{field.name: getattr(data_options, field.name) for field in dataclasses.fields(NoiseOptions)}
     )
@@ -277,8 +314,7 @@ def keep_backgrounds(options: Options, run: Path) -> None:
     if options.data.backgrounds is None:
         return
     for file in background_files(Path(options.data.backgrounds))[: options.data.background_count]:
-        content = file.read_bytes()
-        runs.write_whole(run / _BACKGROUNDS / file.name, lambda stream, content=content: stream.write(content))
+        runs.write_bytes(run / _BACKGROUNDS / file.name, file.read_bytes())
 
 
 def write_split(run: Path, split: Split) -> None:
@@ -298,23 +334,30 @@ def read_split(run: Path, otherwise: Split) -> Split:
         return otherwise
     try:
         with np.load(path) as parts:
-            return Split(parts["train"], parts["validation"], parts["test"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise runs.RunError(f"{path} cannot be read: {error}") from error
+            found = Split(*(parts[name] for name in ("train", "validation", "test")))
+        if not all(part.ndim == 1 and part.dtype.kind == "i" for part in (found.train, found.validation, found.test)):
+            raise ValueError("its parts must be lists of states")
+        found.role(sum(len(part) for part in (otherwise.train, otherwise.validation, otherwise.test)))
+    except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
+        raise runs.RunError(f"{path} is damaged or of another run: {error}") from error
+    return found
 
 
 def start_from(model: VAE, path: Path) -> None:
     """Takes the encoder and decoder of another run.
 
     Raises:
-        UsageError: There is no such run.
-        RunError: Its networks are of another size.
+        UsageError: There is no such run, or its networks are of another size.
+        RunError: Its checkpoint is damaged.
     """
     state = runs.load_checkpoint(path)["model"]
     for name in ("encoder", "decoder"):
         prefix = f"{name}."
         part = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-        runs.load_weights(getattr(model, name), part, path)
+        try:
+            runs.load_weights(getattr(model, name), part, path)
+        except runs.RunError as error:
+            raise UsageError(f"--base-model-path: {error}") from error
     if isinstance(model, GroupVAE):
         model.estimator.start_from(model)
 
@@ -337,7 +380,7 @@ def load_run(path: Path) -> Assembly:
         raise UsageError(
             f"{run} has model {config['model']!r} on data set {config.get('dataset')!r}, which are not known here{hint}"
         )
-    options = self_contained(options_from_config(config, str(run / "config.yaml")), run)
+    options = self_contained(options_of_run(run, config), run)
     assembly = assemble(options)
     assembly.split = read_split(run, assembly.split)
     content = runs.load_checkpoint(path)

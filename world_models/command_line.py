@@ -24,11 +24,11 @@ import yaml
 from ..datasets import DATASETS
 from ..envs.registry import UsageError, nearest
 from . import runs
-from .assembly import Options, fill_options, option_types
+from .assembly import Options, fill_options, option_types, options_of_run
 from .zoo import MODELS
 
 _NAMES = ("model", "dataset", "plugin")
-_CHANGEABLE = ("epochs", "device", "threads", "evaluate", "log_dir", "plugin")
+_CHANGEABLE = ("epochs", "device", "threads", "evaluate")
 
 
 @dataclass
@@ -77,6 +77,7 @@ def read_request(arguments: list[str]) -> Request:
                 raise UsageError(f"--resume {resume} continues {name} {kept!r}; --{name} {asked} cannot change that")
     for file in named.config:
         config |= read_file(Path(file))
+    source = "--config " + " ".join(named.config) if resume is None else str(resume / "config.yaml")
     plugins = tuple(dict.fromkeys([*([] if resume else _listed(config.get("plugin", ()))), *named.plugin]))
     for plugin in plugins:
         import_plugin(plugin)
@@ -88,12 +89,22 @@ def read_request(arguments: list[str]) -> Request:
     if model is None:
         if help_asked:
             raise HelpAsked(overview())
-        raise UsageError(f"--model is missing; there are: {', '.join(MODELS.names())}")
+        misspelt = [flag for flag in (each.split("=")[0] for each in rest) if nearest(flag, ["--model"])]
+        hint = f" (was {misspelt[0]} meant?)" if misspelt else ""
+        raise UsageError(f"--model is missing{hint}; there are: {', '.join(MODELS.names())}")
     known_names = model in MODELS and dataset in DATASETS
     if resume is not None and not known_names and config.get("plugin"):
         raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
     types = option_types(model, dataset)
-    defaults = _defaults(types, {key: value for key, value in config.items() if key not in _NAMES}, model, dataset)
+    values = {key: value for key, value in config.items() if key not in _NAMES}
+    try:
+        defaults = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
+        if resume is not None and not named.config:
+            options_of_run(resume, config)
+    except UsageError as error:
+        if resume is None or named.config:
+            raise
+        raise runs.RunError(str(error)) from error
     options = Options(model, dataset, plugins, **_parse(types, defaults, rest, model, dataset))
     if resume is not None:
         kept = Options(model, dataset, plugins, **defaults).flat()
@@ -103,7 +114,8 @@ def read_request(arguments: list[str]) -> Request:
 
 def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
     """A continued run may train longer or elsewhere, but is otherwise the run that it was."""
-    changed = [name for name, value in after.items() if name not in _CHANGEABLE and before.get(name, value) != value]
+    given_again = (*_CHANGEABLE, "plugin")
+    changed = [name for name, value in after.items() if name not in given_again and before.get(name, value) != value]
     if changed:
         raise UsageError(
             f"--resume {run} cannot change {', '.join(changed)}; it takes other values only of {', '.join(_CHANGEABLE)}"
@@ -164,7 +176,7 @@ def _run_plugin(name: str, load: Callable[[], object]) -> None:
     """Runs a plugin's code; whatever it raises is the user's to mend, and is told in one line."""
     try:
         load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"--plugin {name}: {type(error).__name__}: {error}") from error
 
 
@@ -187,11 +199,6 @@ def _listed(value: Any) -> list[str]:
     if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
         raise UsageError(f"plugin must be a module name or a list of them, not {value!r}")
     return list(listed)
-
-
-def _defaults(types: dict[str, type[Any]], config: dict[str, Any], model: str, dataset: str) -> dict[str, Any]:
-    """Option objects with the values of the configuration files."""
-    return fill_options(types, config, "--config", f"for model {model!r} on {dataset!r}")
 
 
 def _parse(
@@ -253,4 +260,5 @@ def _one_line(text: str, arguments: list[str], known: list[str], model: str, dat
     # The first line is the box's title; what was wrong is the line below it.
     content = [line for line in lines if line.strip("-")]
     body = content[1] if len(content) > 1 else " ".join(content)
+    body = body.rstrip(".")
     return f"{body or 'the command line cannot be read'}; train.py --model={model} --help lists the options"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import pickle
 import platform
+import re
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -29,11 +32,12 @@ class RunError(RuntimeError):
 
 def claim_version(log_dir: Path) -> Path:
     """Makes the first free ``version_N`` under ``log_dir``, above all that are there; no other run gets the same."""
+    log_dir.mkdir(parents=True, exist_ok=True)
     while True:
-        taken = [int(path.name[8:]) for path in log_dir.glob("version_*") if path.name[8:].isdigit()]
+        taken = [int(path.name[8:]) for path in log_dir.glob("version_*") if path.name[8:].isdecimal()]
         run = log_dir / f"version_{max(taken, default=-1) + 1}"
         try:
-            run.mkdir(parents=True)
+            run.mkdir()
         except FileExistsError:  # another run was faster
             continue
         return run
@@ -57,21 +61,28 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
             os.fsync(stream.fileno())
             os.fchmod(stream.fileno(), 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes ``content``, whole or not at all."""
+    write_whole(path, lambda stream: stream.write(content))
 
 
 def write_json(path: Path, content: Any) -> None:
     """Writes ``content`` as JSON, whole or not at all."""
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_whole(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def write_config(run: Path, config: dict[str, Any]) -> None:
     """Writes everything that is needed to run again."""
-    text = yaml.safe_dump(config, sort_keys=False)
-    write_whole(run / "config.yaml", lambda stream: stream.write(text.encode()))
+    text = f"# {len(config)} options\n" + yaml.safe_dump(config, sort_keys=False)
+    write_bytes(run / "config.yaml", text.encode())
 
 
 def read_config(run: Path) -> dict[str, Any]:
@@ -85,11 +96,18 @@ def read_config(run: Path) -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{run} is not a run directory: it has no config.yaml")
     try:
-        config = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        config = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise RunError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), str):
         raise RunError(f"{path} is not the configuration of a run: it names no model")
+    if not all(isinstance(key, str) for key in config) or not isinstance(config.get("dataset", ""), str):
+        raise RunError(f"{path} is damaged: its keys, and the names of model and data set, must be text")
+    # Runs of the first versions do not say how many.
+    counted = re.match(r"# (\d+) options\n", text)
+    if counted and len(config) < int(counted.group(1)):
+        raise RunError(f"{path} is damaged: it holds {len(config)} of {counted.group(1)} options")
     plugins = config.get("plugin", [])
     if not isinstance(plugins, list) or not all(isinstance(each, str) for each in plugins):
         raise RunError(f"{path} is damaged: plugin must be a list of names")
@@ -162,14 +180,18 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     file = path / CHECKPOINT if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"{path} holds no checkpoint: {file} does not exist")
+    if not zipfile.is_zipfile(file):
+        raise RunError(f"{file} is damaged or not a checkpoint: it is cut short, or no file of torch")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        what = "it holds other things than tensors and numbers"
+        raise RunError(f"{file} is damaged or not a checkpoint: {what}") from error
     except Exception as error:  # torch raises many kinds for damaged and foreign files
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise RunError(f"{file} is damaged or not a checkpoint ({reason[0][:120]})") from error
-    if not isinstance(content, dict) or "format" not in content or "model" not in content:
-        raise RunError(f"{file} is not a checkpoint of this package")
-    if not isinstance(content["format"], int) or not isinstance(content["model"], dict):
+        raise RunError(f"{file} is damaged or not a checkpoint ({type(error).__name__})") from error
+    state = content.get("model") if isinstance(content, dict) else None
+    named = isinstance(state, dict) and all(isinstance(key, str) and torch.is_tensor(state[key]) for key in state)
+    if not named or not isinstance(content.get("format"), int) or content["format"] < 1:
         raise RunError(f"{file} is not a checkpoint of this package")
     if content["format"] > FORMAT:
         raise RunError(
@@ -185,6 +207,9 @@ def load_weights(model: torch.nn.Module, state: dict[str, Any], source: Path) ->
     Raises:
         RunError: The state is of another model.
     """
+    spoiled = [name for name, value in state.items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if spoiled:
+        raise RunError(f"{source} holds weights that are not finite: {spoiled[0]}")
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:

@@ -138,8 +138,19 @@ class Trainer:
         try:
             self.optimizer.optimizer.load_state_dict(content["optimizer"])
             self.progress = Progress(**content["progress"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise runs.RunError(f"{self.run / runs.CHECKPOINT} cannot be continued: {error}") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise runs.RunError(f"{self.run / runs.CHECKPOINT} cannot be continued: {reason}") from error
+        progress = self.progress
+        counts = (progress.epoch, progress.batch, progress.step)
+        if not all(type(each) is int and each >= 0 for each in counts) or progress.batch > len(self.training):
+            raise runs.RunError(f"{self.run / runs.CHECKPOINT} cannot be continued: its progress makes no sense")
+        for parameter, state in self.optimizer.optimizer.state.items():
+            moments = (value for value in state.values() if torch.is_tensor(value) and value.dim())
+            if any(moment.shape != parameter.shape for moment in moments):
+                raise runs.RunError(
+                    f"{self.run / runs.CHECKPOINT} cannot be continued: its optimiser is of another model"
+                )
 
     def fit(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Trains until the epochs are over, the model has finished, or ``stopped`` says so.
@@ -201,6 +212,7 @@ class Trainer:
         step = self.progress.step
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * self.model.rate(step, group["name"]) * self.decay(self.progress.epoch)
+            self._check({f"rate of {group['name']}": group["lr"]}, step)
         terms = self.wrapped.terms(batch, step, torch_generator(self.seed, _TRAIN, step))
         values = _as_numbers(terms)
         self._check(values, step)

@@ -162,7 +162,7 @@ class RGrVAEOptions(GroupOptions):
     window: int | None = None
     """Consecutive transitions in a training window; None: 5 for procrustes, 1 for exact and reinforce."""
     num_action_steps: int | None = None
-    """Actions inferred between the two images of a transition; None takes --offset, and only reinforce takes another."""
+    """Actions inferred between two images; None takes --offset, and only reinforce takes another number."""
     policy_learning_rate: float | None = None
     """Adam's rate for the policy network; None takes the learning rate."""
     entropy_weight: float = 0.01
@@ -185,6 +185,12 @@ def _positive(**numbers: float | None) -> None:
     for name, number in numbers.items():
         if number is not None and not number > 0:
             raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {number}")
+
+
+def _not_negative(**numbers: float | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be 0 or more, not {number}")
 
 
 def _check(options: VAEOptions) -> None:
@@ -262,8 +268,6 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
     wanted = 4 if context.static_content and closed_form else 0
     static = wanted if options.static_latents is None else options.static_latents
-    if static < 0:
-        raise UsageError(f"--static-latents must be 0 or more, not {static}")
     policy_rate = getattr(options, "policy_learning_rate", None)
     _positive(
         window=window,
@@ -271,8 +275,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         refine_steps=options.refine_steps,
         policy_learning_rate=policy_rate,
     )
-    if options.slowness < 0 or (options.gvae_gamma is not None and options.gvae_gamma < 0):
-        raise UsageError("--slowness and --gvae-gamma must be 0 or more")
+    _not_negative(static_latents=static, slowness=options.slowness, gvae_gamma=options.gvae_gamma)
     return GroupVAE(
         context.world.image_shape,
         latents=options.latents,
@@ -296,16 +299,17 @@ def _base_objective(options: GroupOptions, context: Context) -> Objective:
     if options.base_model == "betavae":
         return _objective(options)
     spec = MODELS[options.base_model]
-    shared = {each.name for each in dataclasses.fields(spec.options)} & {
-        each.name for each in dataclasses.fields(options)
-    }
-    taken = sorted({each.name for each in dataclasses.fields(BetaVAEOptions)} - shared)
-    _refuse_unread(options, taken, f"by --base-model {options.base_model}")
-    own = dataclasses.replace(context, generator=torch.Generator())  # whose weights are not used
-    base = spec.build(spec.options(**{name: getattr(options, name) for name in shared}), own)
-    if type(base) is not VAE:
+    if not issubclass(spec.options, VAEOptions) or issubclass(spec.options, GroupOptions):
         raise UsageError(f"--base-model {options.base_model} is not a model of single images; vae and betavae are")
-    return base.objective
+    shared = _names(spec.options) & _names(options)
+    unread = sorted(_names(BetaVAEOptions) - shared)
+    _refuse_unread(options, unread, f"by --base-model {options.base_model}")
+    own = dataclasses.replace(context, generator=torch.Generator())  # whose weights are not used
+    return spec.build(spec.options(**{name: getattr(options, name) for name in shared}), own).objective
+
+
+def _names(options: Any) -> set[str]:
+    return {each.name for each in dataclasses.fields(options)}
 
 
 def _gamma(options: GroupOptions) -> float:
@@ -386,6 +390,7 @@ def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Es
 
 @ESTIMATORS.register("exact")
 def _exact(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    _not_negative(entropy_weight=options.entropy_weight, information_weight=options.information_weight)
     if group.num_action_steps > 1:
         raise UsageError("--estimator exact takes single actions: use procrustes or reinforce with several")
     gamma = _gamma(options)
@@ -401,6 +406,7 @@ def _exact(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimat
 
 @ESTIMATORS.register("reinforce")
 def _reinforce(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    _not_negative(entropy_weight=options.entropy_weight)
     for name in ("base_policy_weight", "base_policy_epsilon", "reinforce_discount"):
         if not 0 <= getattr(options, name) <= 1:
             raise UsageError(f"--{name.replace('_', '-')} must be between 0 and 1, not {getattr(options, name)}")

@@ -81,7 +81,7 @@ def test_pairs_drawn_apart_have_windows_of_one(tiny: Callable[..., Any]) -> None
     ("options", "message"),
     [
         ({"seed": -1}, "--seed must be 0 or more, not -1"),
-        ({"threads": 0}, "--threads must be 1 or more, not 0"),
+        ({"threads": 0}, "--threads must be between 1 and"),
         ({"offset": 0}, "--offset must be 1 or more, not 0"),
         ({"steps": 0}, "0 steps are too few for an offset of 1"),
         ({"validation_split": 1.5}, "the validation share of the states must lie between 0 and 1, got 1.5"),
@@ -125,12 +125,60 @@ def test_a_run_that_does_not_fit_together_is_refused(trained: dict[str, Path], t
         ({"latents": 6}, RunError, "does not fit the configured model"),
         ({"model": "mine", "plugin": ["my_models.py"]}, UsageError, "made with --plugin my_models.py: give it again"),
         ({"dataset": "mine"}, UsageError, "on data set 'mine', which are not known here"),
-        ({"lattents": 4}, UsageError, "did you mean 'latents'"),
+        ({"lattents": 4}, RunError, "did you mean 'latents'"),
+        ({"dataset": [3]}, RunError, "is damaged: its keys, and the names of model and data set, must be text"),
+        ({1: 1}, RunError, "is damaged: its keys"),
     ):
         runs.write_config(run, {**config, **change})
         with pytest.raises(kind, match=message) as refusal:
             load_run(run)
         assert "\n" not in str(refusal.value)
+
+
+def test_a_configuration_that_was_cut_short_is_refused(trained: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained["rgrvae"], run)
+    lines = (run / "config.yaml").read_text().splitlines(keepends=True)
+    (run / "config.yaml").write_text("".join(lines[: len(lines) // 2]))
+    with pytest.raises(RunError, match=r"config.yaml is damaged: it holds \d+ of \d+ options"):
+        load_run(run)
+    (run / "config.yaml").write_text("".join(lines[1:]))  # as the first versions wrote it
+    assert load_run(run).options.model_name == "rgrvae"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"train": np.arange(3), "validation": np.arange(3, 5), "test": np.arange(5, 9)},  # of another world
+        {"train": np.arange(49.0), "validation": np.zeros(0), "test": np.zeros(0)},
+        {"train": np.arange(49), "validation": np.zeros((0, 1), int), "test": np.zeros(0, int)},
+        {"train": np.arange(49)},
+    ],
+)
+def test_a_damaged_split_is_refused(trained: dict[str, Path], tmp_path: Path, parts: dict[str, Any]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained["vae"], run)
+    np.savez(run / "split.npz", **parts)
+    with pytest.raises(RunError, match=r"split\.npz is damaged or of another run"):
+        load_run(run)
+    (run / "split.npz").write_bytes(b"")
+    with pytest.raises(RunError, match=r"split\.npz is damaged or of another run"):
+        load_run(run)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"learning_rate": 1e300}, "--learning-rate must be at most 1e"),
+        ({"steps": 10**22}, "--steps must be at most 2147483647"),
+        ({"threads": 10**12}, "--threads must be at most 2147483647"),
+        ({"threads": 10**6}, "--threads must be between 1 and"),
+        ({"offset": 3}, "--offset is not read by --model vae, which looks at single images"),
+    ],
+)
+def test_numbers_that_no_machine_can_take(tiny: Callable[..., Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        tiny("vae", architecture="forward", **options)
 
 
 def test_a_base_model_gives_its_networks(trained: dict[str, Path], tiny: Callable[..., Any]) -> None:
@@ -139,7 +187,7 @@ def test_a_base_model_gives_its_networks(trained: dict[str, Path], tiny: Callabl
     for part in ("encoder", "decoder"):
         state = getattr(made, part).state_dict()
         assert all(torch.equal(value, state[key]) for key, value in getattr(base, part).state_dict().items())
-    with pytest.raises(RunError, match="does not fit the configured model"):
+    with pytest.raises(UsageError, match=r"--base-model-path: .* does not fit the configured model"):
         tiny("rgrvae", estimator="reinforce", latents=6, base_model_path=str(trained["vae"]))
     assert made.group_latents == 4
     start_from(made, trained["vae"] / runs.CHECKPOINT)

@@ -122,8 +122,8 @@ def test_options_reach_the_policy_gradient() -> None:
         ("rgrvae", {"num_action_steps": 2}, "--num-action-steps 2 and --offset 1 must agree"),
         ("rgrvae", {"window": 0}, "--window must be above 0, not 0"),
         ("rgrvae", {"static_latents": -1}, "--static-latents must be 0 or more, not -1"),
-        ("rgrvae", {"slowness": -1.0}, "--slowness and --gvae-gamma must be 0 or more"),
-        ("rgrvae", {"base_model": "vae", "beta": 2.0}, "--base-model vae has the evidence lower bound"),
+        ("rgrvae", {"slowness": -1.0}, "--slowness must be 0 or more, not -1"),
+        ("rgrvae", {"base_model": "vae", "beta": 2.0}, "--beta is not read by --base-model vae"),
         ("rgrvae", {"policy_learning_rate": 0.0}, "--policy-learning-rate must be above 0, not 0.0"),
         (
             "rgrvae",
@@ -136,6 +136,11 @@ def test_options_reach_the_policy_gradient() -> None:
             "--reinforce-discount must be between 0 and 1",
         ),
         ("rgrvae", {"group_structure": ("q",)}, "unknown group structure letter 'q'"),
+        ("rgrvae", {"estimator": "magic"}, "unknown estimator 'magic'; there are: exact, procrustes, reinforce"),
+        ("rgrvae", {"estimator": "exact", "entropy_weight": -1.0}, "--entropy-weight must be 0 or more"),
+        ("rgrvae", {"base_model": "rgrvae"}, "--base-model rgrvae is not a model of single images"),
+        ("betavae", {"objective": "C"}, "unknown objective 'C'; there are: B, H"),
+        ("vae", {"lr_scheduler_gamma": 0.5}, "--lr-scheduler-gamma is not read by --lr-scheduler none"),
     ],
 )
 def test_options_out_of_range_are_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:

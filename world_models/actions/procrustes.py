@@ -109,6 +109,7 @@ class Procrustes(Estimator):
         super().__init__()
         self.problem = _problem(bank, static_latents, steps, label_count if labelled else None)
         self.gamma, self.schedule = gamma, schedule
+        self.attempts = 0
         wide = 2 * bank.latents + static_latents
         self.search = nn.ModuleList(
             build_networks(architecture, image_shape, EuclideanLatent(wide).posterior_size, wide, generator)
@@ -159,7 +160,8 @@ class Procrustes(Estimator):
     def warning(self) -> str | None:
         if not self.searching:
             return None
-        return "no actions were found that pass the tests; the model holds the last candidate: train for more --epochs"
+        held = "holds the last candidate" if self.attempts else "is untrained, as none was tried yet"
+        return f"no actions were found that pass the tests; the model {held}: train for more --epochs"
 
     def expected_updates(self, step: int, most: int) -> int:
         # Training ends with the first epoch after refinement.
@@ -178,6 +180,7 @@ class Procrustes(Estimator):
         waited = step - int(self.began_at)
         if not self.searching or waited == 0 or waited % self.schedule.solve_every:
             return []
+        self.attempts += 1
         solution = self._solve(model, loader, step)
         self._install(model, solution)
         if solution.accepted:
