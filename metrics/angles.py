@@ -41,7 +41,7 @@ def nearest_order(angle: float, max_order: int = 64, tolerance: float = 0.004) -
     """The simplest fraction of a full turn that an angle stands for.
 
     Args:
-        angle: Radians; taken modulo a full turn into (-pi, pi].
+        angle: Radians; taken modulo a full turn into [-pi, pi].
         max_order: The largest order considered.
         tolerance: How far, in radians, the angle may be from the fraction. Two fractions with orders m and n may be
             as close as 2 pi / (m n), so a coarse tolerance hides high orders: 5/33 is .0095 from 3/20. The default

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.loader import WindowLoader
 from ..datasets.transitions import draw_uniform
+from .actions.representations import Rotation
 from .actions.windows import outcome_errors
 from .group import GroupVAE
 from .vae import VAE
@@ -74,7 +76,9 @@ class Panels:
         moved = model.act(latents, chosen)
         decoded, again = model.decode(moved), model.decode(target)
         rows = [images[: self.shown] for images in (before, after, decoded, again)]
-        writer.add_image("actions/actions", grid(rows), epoch)
+        labels = [f"t{code} p{guess}" for code, guess in zip(true.tolist(), chosen.tolist(), strict=True)]
+        picture = torch.cat([grid(rows), captions(labels[: self.shown], before.shape[1:])], 1)
+        writer.add_image("actions/actions", picture, epoch)
         errors = {
             "mse_x1": model.decode(latents) - before,
             "mse_x2": decoded - after,
@@ -83,6 +87,8 @@ class Panels:
         }
         for name, difference in errors.items():
             writer.add_scalar(f"metric/{name}", difference.flatten(1).square().sum(1).mean(), epoch)
+        writer.add_scalar("metric/latent_diff", (latents - target).abs().mean(), epoch)
+        writer.add_scalar("metric/total_kl_meaned", model.posterior(before).kl().mean(), epoch)
         distances = outcome_errors(latents, target, model.matrices())
         writer.add_histogram("attn/attn_scaled_dists", distances / distances.mean(1, keepdim=True), epoch)
         self._matrices(model, writer, epoch)
@@ -123,8 +129,11 @@ class Panels:
         for number, matrix in enumerate(matrices):
             angle = float(np.abs(np.angle(np.linalg.eigvals(matrix))).max())
             angles.append(angle)
+            representation = model.bank.representations[number]
+            if isinstance(representation, Rotation):
+                angle = float(representation.angle)
             writer.add_scalar(f"cyclic_orders/angle_{number}", angle, epoch)
-            writer.add_scalar(f"cyclic_orders/order_{number}", 2 * math.pi / max(angle, 1e-6), epoch)
+            writer.add_scalar(f"cyclic_orders/order_{number}", 2 * math.pi / max(abs(angle), 1e-6), epoch)
             turn = Fraction(angle / (2 * math.pi)).limit_denominator(_MOST_ORDER)
             shown = np.array2string(matrix, precision=3, suppress_small=True).replace("\n", "\n    ")
             name = f"action {number} ({model.bank.names[number]})"
@@ -156,6 +165,23 @@ def grid(rows: list[Tensor], gap: int = 2) -> Tensor:
             top, left = down * (height + gap), across * (width + gap)
             picture[:, top : top + height, left : left + width] = image.detach().float().cpu()
     return picture
+
+
+def captions(labels: Sequence[str], shape: Sequence[int], gap: int = 2, height: int = 12) -> Tensor:
+    """A strip of short texts, each below a column of ``grid``, ``[C, height, width]``.
+
+    Args:
+        labels: One for each column.
+        shape: ``(C, H, W)`` of an image in the grid.
+        gap: Pixels between columns.
+        height: Of the strip.
+    """
+    channels, width = (shape[0] if shape[0] in (1, 3) else 1), shape[2]
+    strip = Image.new("L", (len(labels) * (width + gap) - gap, height))
+    pen = ImageDraw.Draw(strip)
+    for column, label in enumerate(labels):
+        pen.text((column * (width + gap) + 1, 0), label, fill=255)
+    return torch.from_numpy(np.asarray(strip, dtype=np.float32) / 255).expand(channels, -1, -1)
 
 
 @torch.no_grad()

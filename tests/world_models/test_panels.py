@@ -10,7 +10,15 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from equiworld.world_models.panels import action_rows, entropy, grid, pseudo_independence, step_rows, traversals
+from equiworld.world_models.panels import (
+    action_rows,
+    captions,
+    entropy,
+    grid,
+    pseudo_independence,
+    step_rows,
+    traversals,
+)
 
 
 def test_a_grid_sets_pictures_in_rows_with_grey_between() -> None:
@@ -68,6 +76,14 @@ def test_steps_end_where_all_inferred_actions_lead(tiny: Callable[..., Any], ste
         codes = model.act(codes, model.infer_action(shown, images.flip(0)).argmax(1))
         shown = model.decode(codes).detach()
         torch.testing.assert_close(row, shown)
+
+
+def test_captions_stand_below_their_columns() -> None:
+    strip = captions(["t1 p2", "", "t3 p0"], (3, 40, 40))
+    assert strip.shape == (3, 12, 3 * 42 - 2)
+    written = [bool(strip[:, :, 42 * column : 42 * column + 40].any()) for column in range(3)]
+    assert written == [True, False, True]
+    assert captions(["t1"], (5, 40, 40)).shape == (1, 12, 40)
 
 
 def test_entropy_of_weights() -> None:
