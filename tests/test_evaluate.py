@@ -59,12 +59,12 @@ def test_what_is_reported_is_of_test_states(copies: dict[str, Path]) -> None:
     assembly = load_run(copies["rgrvae"])
     subject = evaluate.Subject(assembly)
     test = assembly.split.test
-    states, following, actions = subject._transitions(test, None)
+    states, following, actions = subject.transitions(test, None)
     assert len(states) == 4 * len(test) and set(states) == set(test)
     expected = assembly.data.world.act(assembly.data.index_to_latent(states), actions)
     assert np.array_equal(assembly.data.index_to_latent(following), expected)
     role = assembly.split.role(49)
-    states, following, _ = subject._transitions(assembly.split.train, role == 0)
+    states, following, _ = subject.transitions(assembly.split.train, role == 0)
     assert set(role[states]) == set(role[following]) == {0}
 
 
