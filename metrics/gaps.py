@@ -681,9 +681,7 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
     return float(np.mean(found)) if found else None
 
 
-def _gaps_to_free_codes(
-    table: InformationTable, owners: Sequence[int | None], stated: bool
-) -> list[float | None]:
+def _gaps_to_free_codes(table: InformationTable, owners: Sequence[int | None], stated: bool) -> list[float | None]:
     free = [code for code in range(len(table.blocks)) if code not in owners]
     gaps: list[float | None] = [None] * len(owners)
     for column in table.kept if free else []:
@@ -743,7 +741,9 @@ def _soft_table(
     information = np.zeros_like(plain.information)
     spread = np.zeros(len(plain.blocks))
     for dimension, (means, widths) in enumerate(zip(rows.codes.T, deviations.T, strict=True)):
-        edges = np.histogram_bin_edges(means, plain.bins) if interval is None else np.linspace(*interval, plain.bins + 1)
+        edges = (
+            np.histogram_bin_edges(means, plain.bins) if interval is None else np.linspace(*interval, plain.bins + 1)
+        )
         mass = _masses(means, widths, edges)
         share = mass.mean(axis=0)
         spread[dimension] = -(share[share > 0] * np.log(share[share > 0])).sum()

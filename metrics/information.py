@@ -195,7 +195,9 @@ def factor_levels(rows: Rows, bins: int = 20, binning: str = "width") -> Ints:
     """Factors as level numbers, int64 [N, K]: distinct values; bins of a quantity."""
     cut = "width" if binning == "exact" else binning
     columns = [
-        np.unique(column, return_inverse=True)[1].reshape(-1) if discrete else discretise(column[:, None], bins, cut)[:, 0]
+        np.unique(column, return_inverse=True)[1].reshape(-1)
+        if discrete
+        else discretise(column[:, None], bins, cut)[:, 0]
         for column, discrete in zip(rows.factors.T, rows.discrete, strict=True)
     ]
     return np.stack(columns, axis=1).astype(np.int64)
@@ -285,7 +287,9 @@ class _Cloud:
         size = len(self.line)
         # Of the n + 1 windows of n + 1 successive points that hold a point, the one that reaches least far.
         ranges = [
-            np.maximum(self.line - padded[left : left + size], padded[left + neighbours : left + neighbours + size] - self.line)
+            np.maximum(
+                self.line - padded[left : left + size], padded[left + neighbours : left + neighbours + size] - self.line
+            )
             for left in range(neighbours + 1)
         ]
         place = np.searchsorted(self.line, points[:, 0])
@@ -318,13 +322,35 @@ def _discrete_neighbours(points: Floats, labels: Ints, neighbours: int) -> float
         own = points[labels == label]
         cloud, count = _Cloud(own, 2.0), min(neighbours, len(own) - 1)
         radius = cloud.reach(own, count)
-        radius = radius + _slack(radius, points)
-        inside, around = cloud.within(own, radius), everyone.within(own, radius)
-        # Without ties exactly `count` others lie inside. A tied cell counts whole, its own point included.
-        tied = inside - 1 > count
-        gain = np.where(tied, digamma(inside) - digamma(around), digamma(count) - digamma(np.maximum(around - 1, 1)))
+        slack = _slack(radius, points)
+        inside, around = cloud.within(own, radius + slack), everyone.within(own, radius + slack)
+        # A cell of equal points counts whole, its own point included.
+        gain = digamma(inside) - digamma(around)
+        apart = np.flatnonzero(radius > slack)
+        if len(apart):
+            reached = _reached(
+                count,
+                (cloud.within(own[apart], (radius - slack)[apart]), inside[apart]),
+                (everyone.within(own[apart], (radius - slack)[apart]), around[apart]),
+            )
+            gain[apart] = digamma(count) - digamma(reached)
         total += float(gain.sum()) - len(own) * float(digamma(len(own)))
     return max(0.0, total / len(points) + float(digamma(len(points))))
+
+
+def _reached(count: int, own: tuple[Ints, Ints], everyone: tuple[Ints, Ints]) -> Floats:
+    """Expected number of others within the n-th neighbour's distance, were ties at that distance broken at random.
+
+    Args:
+        count: The neighbour, of the point's own class.
+        own: Points of the class nearer than that distance, and up to it; the point itself included.
+        everyone: The same of all points.
+    """
+    nearer, upto = own
+    taken = count - (nearer - 1)
+    tied = upto - nearer
+    foreign = everyone[1] - everyone[0] - tied
+    return np.asarray(everyone[0] - 1 + taken + foreign * taken / (tied + 1), dtype=np.float64)
 
 
 def _continuous_neighbours(points: Floats, factor: Floats, neighbours: int) -> float:
