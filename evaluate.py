@@ -129,7 +129,7 @@ def evaluate_runs(
     """Measures runs one by one and prints the table; returns the flat values by run."""
     distinct = list(dict.fromkeys(paths))
     found = [evaluate_run(path, names, paged=paged, figures=figures, room=1 / len(distinct)) for path in distinct]
-    _say(found, "on held-out states, or on all of the world's where the metric asks for them", paged)
+    _say(found, "on held-out states; on all where a metric needs them", paged)
     return {str(path): each.values for path, each in zip(distinct, found, strict=True)}
 
 
@@ -138,7 +138,9 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     console = Console()
     labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
     header, groups = text_rows(scores({label: each.results for label, each in zip(labels, found, strict=True)}))
-    shown = Table(*header, title=f"{labels[0]}: {title}" if len(found) == 1 else title)
+    shown = Table(title=f"{labels[0]}: {title}" if len(found) == 1 else title)
+    for name in header:
+        shown.add_column(name, no_wrap=name == "metric")
     for family, rows in groups:
         shown.add_row(f"[bold]{family}[/bold]", *[""] * (len(header) - 1))
         for row in rows:

@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 340.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 10.0, 10.0, 34.0
 SERIES = 8
 """Colours that the page has for series; beyond them they start again, with dashed lines."""
-_CELL, _LABEL = 34.0, 84.0
+_CELL = 34.0
 _COLOURS = 12
 
 
@@ -65,7 +65,8 @@ def lines(
     left, right = min(xs), max(xs)
     bottom, top = min(ys) if low is None else low, max(ys) if high is None else high
     if top <= bottom:
-        top, bottom = bottom + max(abs(bottom) * 0.1, 1e-9), bottom - max(abs(bottom) * 0.1, 1e-9)
+        spread = abs(bottom) * 0.1 or 1.0
+        top, bottom = bottom + spread, bottom - spread
     wide, tall = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -141,9 +142,8 @@ def heat_map(matrix: Any, rows: Sequence[str], columns: Sequence[str], label: st
             )
             if known and size == _CELL:
                 strong = " strong" if share > 0.55 else ""
-                parts.append(
-                    f'<text class="mid cell{strong}" x="{number(x + size / 2)}" y="{number(middle)}">{_cell(value)}</text>'
-                )
+                centre = f'x="{number(x + size / 2)}" y="{number(middle)}"'
+                parts.append(f'<text class="mid cell{strong}" {centre}>{_cell(value)}</text>')
     extra = 40.0 if slanted else 6.0
     width, height = left + size * cells.shape[1] + extra, top + size * cells.shape[0] + 4
     ends = f"{label}: {cells.shape[0]} rows, {cells.shape[1]} columns, largest magnitude {largest:.4g}"
@@ -189,11 +189,10 @@ def scatter(x: Any, y: Any, shade: Any, label: str, names: tuple[str, str], cycl
     spans = [(float(values.min()), max(float(np.ptp(values)), 1e-9)) for values in (first, second)]
     across = margin + (first - spans[0][0]) / spans[0][1] * (size - margin - 8)
     down = size - margin - (second - spans[1][0]) / spans[1][1] * (size - margin - 8)
-    parts = [
-        f'<rect class="frame" x="{margin - 5:g}" y="3" width="{size - margin + 2:g}" height="{size - margin + 2:g}"/>'
-    ]
-    for number_, colour in enumerate(hues(count, cyclic)):
-        chosen = group == number_
+    side = number(size - margin + 2)
+    parts = [f'<rect class="frame" x="{margin - 5:g}" y="3" width="{side}" height="{side}"/>']
+    for level, colour in enumerate(hues(count, cyclic)):
+        chosen = group == level
         # One path a colour: a line of no length with round ends is a dot.
         path = "".join(f"M{number(a)} {number(b)}h0" for a, b in zip(across[chosen], down[chosen], strict=True))
         parts.append(f'<path class="dots" d="{path}" stroke="{colour}"/>')

@@ -6,6 +6,7 @@ import inspect
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def measure_codes(
         if told is not None:
             told(name)
         taken = inspect.signature(METRICS[name].function).parameters
-        options = {"seed": seed} if "seed" in taken else {}
+        options: dict[str, Any] = {"seed": seed} if "seed" in taken else {}
         given = [arrays[part] for part in (*_REQUIRED, *_OPTIONAL) if part in arrays and part in taken]
         try:
             result = metrics.compute(name, *given, **options)

@@ -115,9 +115,9 @@ def decoded(model: Any, codes: torch.Tensor, chunk: int = 256) -> NDArray[np.uin
 
 
 def latent_values(base: float, low: float, high: float, size: int) -> Array:
-    """Evenly spaced values from low to high, the one nearest to ``base`` replaced by it."""
+    """Evenly spaced values from low to high, of those between the one nearest to ``base`` replaced by it."""
     values = np.linspace(min(low, base), max(high, base), size)
-    values[np.argmin(np.abs(values - base))] = base
+    values[1 + np.argmin(np.abs(values[1:-1] - base))] = base
     return values
 
 
@@ -139,7 +139,7 @@ def latent_table(model: Any, code: Array, lows: Array, highs: Array, room: int =
     )
     values = [latent_values(*each, size) for each in zip(code, lows, highs, strict=True)]
     axes = [
-        Axis(f"latent {latent}", size, int(np.flatnonzero(row == code[latent])[0]), False)
+        Axis(f"latent {latent}", size, int(np.argmin(np.abs(row - code[latent]))), False)
         for latent, row in enumerate(values)
     ]
     states = np.array(list(positions(axes, number)))
@@ -172,7 +172,9 @@ def orbit_axes(matrices: Array) -> tuple[list[Axis], list[tuple[int, int]]]:
     Args:
         matrices: Maps [A, D, D].
     """
-    axes, generators, moves = [], [], []
+    axes: list[Axis] = []
+    generators: list[Array] = []
+    moves: list[tuple[int, int]] = []
     width = math.sqrt(matrices.shape[1])
     for number, matrix in enumerate(matrices):
         for place, (axis, generator) in enumerate(zip(axes, generators, strict=True)):
@@ -186,7 +188,8 @@ def orbit_axes(matrices: Array) -> tuple[list[Axis], list[tuple[int, int]]]:
             order = order_of(matrix)
             invertible = np.linalg.cond(matrix) < 1e6
             base = _OPEN if order is None and invertible else 0
-            axes.append(Axis(f"action {number}", base + _OPEN + 1 if order is None else order, base, order is not None))
+            size = base + _OPEN + 1 if order is None else order
+            axes.append(Axis(f"action {number}", size, base, order is not None))
             generators.append(matrix)
             moves.append((len(axes) - 1, 1))
     return axes, moves

@@ -86,9 +86,8 @@ def action_names(subject: Subject) -> list[str]:
     """What each learnt action is called: its place in the bank, and the true action that it stands for."""
     assert subject.group is not None
     true = {learnt: subject.world.actions[code].name for code, learnt in subject.mapping.items()}
-    return [
-        f"action {number}" + (f" ({true[number]})" if number in true else "") for number in range(len(subject.matrices))
-    ]
+    names = [f" ({true[number]})" if number in true else "" for number in range(len(subject.matrices))]
+    return [f"action {number}{name}" for number, name in enumerate(names)]
 
 
 def sheet(rows: Sequence[Pixels], gap: int = 2, scale: int = 1) -> Pixels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..envs.registry import UsageError, nearest
 from ..envs.world import true_groups
 from ..metrics import METRICS, MetricResult
 from ..world_models.assembly import Assembly
-from .subject import NOISE, Array, Subject
+from .subject import NOISE, Subject
 
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
@@ -249,7 +250,7 @@ def _takes(name: str, option: str) -> bool:
 def _of_codes(subject: Subject, name: str) -> MetricResult:
     """A metric of factors and codes over the states of the world, over the planes of the group if so asked."""
     plain = name.removesuffix(_BLOCKS)
-    options: dict[str, object] = {}
+    options: dict[str, Any] = {}
     if plain != name:
         options["blocks"] = subject.blocks
     rows = np.arange(len(subject.factors))

@@ -137,7 +137,7 @@
         slider.setAttribute("aria-valuetext", code[i].toFixed(2));
       });
       this.root.querySelector(".state").textContent = orbit
-        ? table.axes.map((axis, i) => axis.cyclic ? `circle ${i + 1}: ${this.turns[i]} of ${axis.size}` : `line ${i + 1}: ${this.turns[i] - axis.base}`).join(", ")
+        ? table.axes.map((axis, i) => `${axis.name}: ${this.turns[i] - axis.base}${axis.cyclic ? ` of ${axis.size}` : ""}`).join(", ")
         : "moved by sliders";
       this.buttons.forEach((button, i) => {
         const { axis, step } = this.data.actions[i], circle = this.data.orbit.axes[axis], place = this.turns[axis] + step;

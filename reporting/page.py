@@ -21,6 +21,11 @@ _CAPTIONS = {
     "traversals": ("Traversals", "One latent moved over its range, the others as in the first reconstruction."),
     "actions": ("Actions", "Each learnt action taken again and again, decoded from the code alone."),
 }
+_SCORES = "What was measured, and what knowing nothing and a perfect code would score."
+_MATRICES = "What each learnt action does to a code, the angles of its planes, and the nearest orders."
+_ROLLOUTS = "Predictions from codes alone, against the number of actions ahead."
+_DETAILS = "Rows, columns and numbers as the metrics saw them."
+_LATENTS = "Codes of states, coloured by what the states are."
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
@@ -31,33 +36,13 @@ def build(views: Sequence[View]) -> str:
         views: What was gathered of each.
     """
     parts = [
-        (
-            "scores",
-            "Scores",
-            "What was measured, and what knowing nothing and a perfect code would score.",
-            sections.summary(views),
-        ),
+        ("scores", "Scores", _SCORES, sections.summary(views)),
         ("explorer", "Latent explorer", "", explorers(views)),
-        *((name, *_CAPTIONS[name], strip_rows(views, name)) for name in _CAPTIONS),
-        (
-            "matrices",
-            "Learnt matrices",
-            "What each learnt action does to a code, the angles of its planes, and the nearest orders.",
-            sections.learnt_maps(views),
-        ),
-        (
-            "rollouts",
-            "Rollouts",
-            "Predictions from codes alone, against the number of actions ahead.",
-            sections.rollouts(views),
-        ),
-        (
-            "details",
-            "Matrices behind the scores",
-            "Rows, columns and numbers as the metrics saw them.",
-            sections.heat_maps(views),
-        ),
-        ("latents", "Latents by factor", "Codes of states, coloured by what the states are.", sections.scatters(views)),
+        *((name, *said, strip_rows(views, name)) for name, said in _CAPTIONS.items()),
+        ("matrices", "Learnt matrices", _MATRICES, sections.learnt_maps(views)),
+        ("rollouts", "Rollouts", _ROLLOUTS, sections.rollouts(views)),
+        ("details", "Matrices behind the scores", _DETAILS, sections.heat_maps(views)),
+        ("latents", "Latents by factor", _LATENTS, sections.scatters(views)),
         ("training", "Training", "", sections.training(views)),
         ("configuration", "Configuration", "", sections.configuration(views)),
     ]
@@ -67,7 +52,7 @@ def build(views: Sequence[View]) -> str:
         f'<section id="{name}"><h2>{escape(title)}</h2>{f"<p>{escape(said)}</p>" if said else ""}{inner}</section>'
         for name, title, said, inner in kept
     )
-    title = ", ".join(view.label for view in views[:4]) + (", …" if len(views) > 4 else "")
+    title = _title(views)
     style, script = (_resource(name) for name in ("page.css", "page.js"))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
@@ -84,17 +69,24 @@ def _resource(name: str) -> str:
     return files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def _title(views: Sequence[View]) -> str:
+    """What the page is about: the model where all runs are of one, else the runs."""
+    kinds = {(view.config.get("model"), view.config.get("dataset")) for view in views}
+    model, data = kinds.pop()
+    if kinds or model is None:
+        return ", ".join(view.label for view in views[:4]) + (", …" if len(views) > 4 else "")
+    return f"{model} on {data}" + (
+        f", {len(views)} runs" if len(views) > 1 else f", seed {views[0].config.get('seed')}"
+    )
+
+
 def _subtitle(views: Sequence[View]) -> str:
     facts = []
-    for view in views[:12]:
+    for view in views[:24]:
         known = [(key, view.config.get(key)) for key in ("model", "dataset", "seed")]
         said = ", ".join(f"{key} {value}" for key, value in known if value is not None)
-        said = (
-            said or f"{len(view.codes):,} codes of {view.codes.shape[1]} dimensions, {len(view.factor_names)} factors"
-        )
-        facts.append(
-            f"<li><b>{escape(view.label)}</b> {escape(said)}</li>" if len(views) > 1 else f"<li>{escape(said)}</li>"
-        )
+        size = f"{len(view.codes):,} codes of {view.codes.shape[1]} dimensions, {len(view.factor_names)} factors"
+        facts.append(f"<li><b>{escape(view.label)}</b> {escape(said or size)}</li>")
     return f'<ul class="facts">{"".join(facts)}<li>measured with equiworld {escape(__version__)}</li></ul>'
 
 
@@ -163,7 +155,9 @@ def _shrunk(images: Pixels, step: int) -> Pixels:
 def _table_data(table: Table, most: int) -> dict[str, object]:
     content, columns, step = sprite_sheet(table.images, most)
     return {
-        "axes": [{"size": axis.size, "base": axis.base, "cyclic": axis.cyclic} for axis in table.axes],
+        "axes": [
+            {"name": axis.name, "size": axis.size, "base": axis.base, "cyclic": axis.cyclic} for axis in table.axes
+        ],
         "subsets": table.subsets,
         "arity": table.arity,
         "columns": columns,
@@ -204,9 +198,11 @@ def explorer_html(explorer: Explorer, name: str, most: int) -> str:
 
 
 def _slider(name: str, number: int, size: int, base: int) -> str:
+    identity = f"{name}-{number}"
+    span = f'min="0" max="{size - 1}" step="1" value="{base}"'
     return (
-        f'<label for="{name}-{number}"><span>z{number}</span><input type="range" id="{name}-{number}" data-latent="{number}" '
-        f'min="0" max="{size - 1}" step="1" value="{base}"/><output for="{name}-{number}"></output></label>'
+        f'<label for="{identity}"><span>z{number}</span>'
+        f'<input type="range" id="{identity}" data-latent="{number}" {span}/><output for="{identity}"></output></label>'
     )
 
 

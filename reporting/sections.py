@@ -17,7 +17,7 @@ from .subject import Array
 
 _LARGEST = 48  # a matrix with more rows or columns is not drawn
 _POINTS = 600  # in a scatter
-_NUMERALS = 6  # curves of one name with more numbers than this are not told apart by a legend
+_BAR = ' class="bar"'
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "") -> str:
@@ -54,11 +54,14 @@ def summary(views: Sequence[View]) -> str:
         for score in members:
             numbers = [score.mean, score.std, *score.runs.values()] if several else list(score.runs.values())
             cells = [number_text(value) for value in [*numbers, score.chance, score.ceiling]]
-            cells += [_meter(score), "–" if score.n is None else f"{score.n:,}"]
+            cells = [f"<td>{'–' if cell == '-' else cell}</td>" for cell in cells]
+            cells.append(f'<td class="bar">{_meter(score)}</td>')
+            cells.append(f"<td>{'–' if score.n is None else f'{score.n:,}'}</td>")
             kind = ' class="main"' if score.main else ""
-            inner = "".join(f"<td>{cell.replace('-', '–') if cell == '-' else cell}</td>" for cell in cells)
-            rows.append(f'<tr{kind}><th scope="row">{escape(score.name)}</th>{inner}</tr>')
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+            rows.append(f'<tr{kind}><th scope="row">{escape(score.name)}</th>{"".join(cells)}</tr>')
+    head = "".join(
+        f'<th scope="col"{_BAR if place == len(header) - 2 else ""}>{cell}</th>' for place, cell in enumerate(header)
+    )
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="scores">{body}</table></div>{_reasons(views)}'
 
@@ -69,7 +72,8 @@ def _meter(score: Score) -> str:
         return ""
     share = (score.mean - score.chance) / (score.ceiling - score.chance)
     width = 100 * min(max(share, 0.0), 1.0)
-    return f'<span class="meter" role="img" aria-label="{share:.0%}" title="{share:.0%}"><i style="width:{width:.0f}%"></i></span>'
+    said = f'role="img" aria-label="{share:.0%}" title="{share:.0%}"'
+    return f'<span class="meter" {said}><i style="width:{width:.0f}%"></i></span>'
 
 
 def _reasons(views: Sequence[View]) -> str:
@@ -194,13 +198,11 @@ def learnt_maps(views: Sequence[View]) -> str:
 def _turns(each: Map) -> str:
     """Angles in words: the nearest fraction of a turn of each, and how well the largest closes."""
     lines = [
-        f"<li>{angle:.4f} rad, nearest to {abs(k)}/{n} of a turn</li>"
-        if n > 1
-        else f"<li>{angle:.4f} rad, at rest</li>"
+        f"<li>{angle:.4f} rad, {f'nearest to {abs(k)}/{n} of a turn' if n > 1 else 'at rest'}</li>"
         for angle, (k, n) in zip(each.angles, each.orders, strict=True)
     ]
     order = each.orders[0][1]
-    return f'<ul class="plain">{"".join(lines)}<li>after {order} times: {each.closes:.2g} from where it was</li></ul>'
+    return f'<ul class="plain">{"".join(lines)}<li>{order} times: off by {each.closes:.2g}</li></ul>'
 
 
 def rollouts(views: Sequence[View]) -> str:
@@ -269,10 +271,8 @@ def configuration(views: Sequence[View]) -> str:
         differing = [row for row in rows if len(set(row[1:])) > 1]
         order = [*differing, *(row for row in rows if row not in differing)]
         header = ["", *(view.label for view in views)] if len(views) > 1 else ["", "value"]
-        cells = [
-            [f"<mark>{escape(row[0])}</mark>" if row in differing else escape(row[0]), *map(escape, row[1:])]
-            for row in order
-        ]
+        marked = [f"<mark>{escape(row[0])}</mark>" if row in differing else escape(row[0]) for row in order]
+        cells = [[name, *map(escape, row[1:])] for name, row in zip(marked, order, strict=True)]
         shape = "" if title == "Options" else " open"
         blocks.append(
             f"<details{shape}><summary>{title}</summary>{table([*map(escape, header)], cells, 'options')}</details>"
