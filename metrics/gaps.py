@@ -313,7 +313,7 @@ def dmig(
         continuous: As in ``mig``.
 
     Returns:
-        Value ``dmig``, up to 1. Details: per_factor, assigned, determined_factors (those left out because another factor
+        Value ``dmig``, up to 1. Details: per_factor, assigned, determined_factors (left out because another factor
         determines them), and those of ``mig``.
 
     Raises:
@@ -464,8 +464,8 @@ def jemmig(
         continuous: As in ``mig``.
 
     Returns:
-        Values ``jemmig`` (normalised, up to 1, higher is better) and ``jemmig_nats`` (from 0, lower is better). Details:
-        per_factor (normalised) and those of ``mig``.
+        Values ``jemmig`` (normalised, up to 1, higher is better) and ``jemmig_nats`` (from 0, lower is better).
+        Details: per_factor (normalised) and those of ``mig``.
 
     Raises:
         ValueError: As ``mig``.

@@ -39,10 +39,10 @@ def infomec(
 ) -> MetricResult:
     """InfoMEC: modularity, explicitness and compactness in terms of information.
 
-    From the information between codes and factors divided by the factor's entropy: InfoM is the mean over active codes of
-    (largest entry / sum of entries), InfoC the same over factors, both rescaled so that even shares give 0. InfoE is the
-    mean over factors of the share of the factor's uncertainty that a linear model of all codes removes (Hsu et al. 2023,
-    arXiv 2305.18378; quantities as in its successor, Hsu et al. 2024, arXiv 2404.10282).
+    From the information between codes and factors divided by the factor's entropy: InfoM is the mean over active codes
+    of (largest entry / sum of entries), InfoC the same over factors, both rescaled so that even shares give 0. InfoE is
+    the mean over factors of the share of the factor's uncertainty that a linear model of all codes removes (Hsu et al.
+    2023, arXiv 2305.18378; quantities as in its successor, Hsu et al. 2024, arXiv 2404.10282).
 
     Args:
         factors: Factors [N, K].
@@ -50,15 +50,15 @@ def infomec(
         factors_test: Not read.
         codes_test: Not read.
         seed: Of the noise, where there is any.
-        prune: Which codes count as active for InfoM and InfoC. "informative": those that depend on some factor by a test
-            without scale (``informative_blocks``). "range_latent_quantization": those with more than 1/20 of the
-            largest range. "iqr_tripod": those with more than 1/10 of the largest interquartile range. Both are what the
-            published codes do; they depend on the scale of codes and keep noise of full scale. "none": all that are not
-            constant.
+        prune: Which codes count as active for InfoM and InfoC. "informative": those that depend on some factor by a
+            test without scale (``informative_blocks``). "range_latent_quantization": those with more than 1/20 of the
+            largest range. "iqr_tripod": those with more than 1/10 of the largest interquartile range. Both are what
+            the published codes do; they depend on the scale of codes and keep noise of full scale. "none": all that
+            are not constant.
         quantised: Whether the values of codes are categories: plug-in information, and a linear model of indicators.
         neighbours: Of the nearest-neighbour information of other codes.
-        ties: "exact" counts equal points as ties. "noise_sklearn" moves them apart by tiny noise, as the published codes
-            do through scikit-learn: where codes take few values the scores then differ from seed to seed.
+        ties: "exact" counts equal points as ties. "noise_sklearn" moves them apart by tiny noise, as the published
+            codes do through scikit-learn: where codes take few values the scores then differ from seed to seed.
         continuous: Columns of ``factors`` that are quantities: nearest-neighbour information on both sides, and R2 for
             InfoE. None: those with numbers that are not whole.
 

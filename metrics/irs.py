@@ -28,9 +28,9 @@ def irs(
 ) -> MetricResult:
     """Interventional robustness score: how little a code moves when all factors but its own change.
 
-    For each code and factor, the quantile of |z - mean of z at the factor's value| at each value, averaged over values and
-    divided by the largest deviation of the code from its mean; 1 minus that, of each code's best factor, averaged over
-    codes with their largest deviations as weights (Suter et al. 2019, arXiv 1811.00007; quantile and bins as in
+    For each code and factor, the quantile of |z - mean of z at the factor's value| at each value, averaged over values
+    and divided by the largest deviation of the code from its mean; 1 minus that, of each code's best factor, averaged
+    over codes with their largest deviations as weights (Suter et al. 2019, arXiv 1811.00007; quantile and bins as in
     disentanglement_lib). The grouping assumes factors that are independent in the sample.
 
     Args:
@@ -44,8 +44,8 @@ def irs(
         continuous: Columns of ``factors`` that are quantities. None: those with numbers that are not whole.
 
     Returns:
-        Value ``irs`` in 0..1; 0 where every code is constant. Details: irs_matrix [D, K] (0 for constant codes), per_code,
-        parents (the best factor of each code), max_deviations, active, constant_factors (left out).
+        Value ``irs`` in 0..1; 0 where every code is constant. Details: irs_matrix [D, K] (0 for constant codes),
+        per_code, parents (the best factor of each code), max_deviations, active, constant_factors (left out).
 
     Raises:
         ValueError: Shapes do not fit, numbers that are not finite, or a quantile or bins out of range.

@@ -39,7 +39,7 @@ def sap(
     """Separated attribute predictability: how far the best code of a factor predicts it better than the second best.
 
     Every factor is predicted from every code alone; the gap between the two best scores is averaged over factors
-    (Kumar, Sattigeri and Balakrishnan 2018, arXiv 1711.00848). With "svm" the settings are those of disentanglement_lib.
+    (Kumar, Sattigeri and Balakrishnan 2018, arXiv 1711.00848). With "svm" the settings are disentanglement_lib's.
 
     Args:
         factors: Factors to fit on [N, K].
