@@ -93,7 +93,7 @@ def factor_prediction(
 
     Returns:
         Values ``accuracy`` (mean over factors of the test rows' share of right predictions, or R2 of a quantity) and
-        ``train_accuracy``. Chance: always the commonest training value; 0 for a quantity. Ceiling 1. Details:
+        ``train_accuracy``. Chance: always the commonest training value; 0 for a quantity. Details:
         per_factor, per_factor_train, factors, constant_factors (left out), test.
 
     Raises:
@@ -120,7 +120,6 @@ def factor_prediction(
         {"accuracy": float(np.mean(outside)), "train_accuracy": float(np.mean(inside))},
         details | {"per_factor": outside, "per_factor_train": inside},
         chance={name: float(np.mean(shares)) for name, shares in zip(names, guesses, strict=True)},
-        ceiling=dict.fromkeys(names, 1.0),
         n=len(train),
         predictor=predictor,
     )

@@ -113,10 +113,11 @@ def _as_importance(value: Any) -> Floats:
 def _concentration(matrix: Floats) -> Floats:
     """One minus the entropy of each row in units of the entropy of an even row; 0 for a row of zeros."""
     total = matrix.sum(axis=1, keepdims=True)
-    shares = np.where(total > 0, matrix / np.where(total > 0, total, 1.0), 1.0 / matrix.shape[1])
+    shares = matrix / np.where(total > 0, total, 1.0)
     logs = np.log(np.where(shares > 0, shares, 1.0))
+    scores = 1.0 + (shares * logs).sum(axis=1) / np.log(matrix.shape[1])
     # Rounding can take an even row a hair below 0.
-    return np.clip(1.0 + (shares * logs).sum(axis=1) / np.log(matrix.shape[1]), 0.0, 1.0)
+    return np.where(total[:, 0] > 0, np.clip(scores, 0.0, 1.0), 0.0)
 
 
 def _average(scores: Floats, shares: Floats, weights: str) -> float:
