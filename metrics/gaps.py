@@ -71,7 +71,9 @@ def disentangled_share(information: Floats, factor_entropy: Floats) -> float:
 
 def joint_entropy_gaps(information: Floats, factor_entropy: Floats, code_entropy: Floats) -> tuple[Floats, Ints]:
     """JEMMIG in nats of every factor (H(v, z*) - I(v; z*) + I(v; z°)), and its best code; both [K]."""
-    best = information.argmax(axis=0)
+    # Of codes that know equally much the one that knows least beside, so that the order of codes does not matter.
+    leading = information >= information.max(axis=0) - 1e-12
+    best = np.where(leading, code_entropy[:, None], np.inf).argmin(axis=0)
     joint = factor_entropy + code_entropy[best] - information.max(axis=0)
     return joint - top_gaps(information), best.astype(np.int64)
 
@@ -698,8 +700,11 @@ def _gaps_given_factors(
     gaps: list[float | None] = [None] * len(owners)
     for column in table.kept:
         known = table.information[:, column]
-        owner = owners[column] if stated else None
-        first = int(known.argmax()) if owner is None else owner
+        owner = owners[column]
+        # A factor's own code goes first where it knows as much as the best one.
+        if owner is None or not (stated or known[owner] >= known.max() - 1e-12):
+            owner = int(known.argmax())
+        first = owner
         rest = [code for code in range(len(known)) if code != first]
         second = rest[int(known[rest].argmax())] if rest else None
         room = float(table.factor_entropy[column])

@@ -63,8 +63,8 @@ def infomec(
             InfoE. None: those with numbers that are not whole.
 
     Returns:
-        Values ``infom``, ``infoe``, ``infoc``, each 0..1 but for rounding. Without an active code infom and infoc are 0.
-        Details: nmi [K, D], active, constant_factors (left out of all three), per_factor_infoe.
+        Values ``infom``, ``infoe``, ``infoc``, each 0..1 but for rounding. Without an active code infom and infoc
+        are 0. Details: nmi [K, D], active, constant_factors (left out of all three), per_factor_infoe.
 
     Raises:
         ValueError: Shapes do not fit, numbers that are not finite, or an unknown way to prune.

@@ -203,7 +203,7 @@ def factor_levels(rows: Rows, bins: int = 20, binning: str = "width") -> Ints:
     return np.stack(columns, axis=1).astype(np.int64)
 
 
-def informative_blocks(rows: Rows, blocks: Sequence[Sequence[int]], level: float = 1e-3) -> Bools:
+def informative_blocks(rows: Rows, blocks: Sequence[Sequence[int]], level: float = 1e-2) -> Bools:
     """Which blocks depend on some factor: Pearson's chi-square test on bins of equal count.
 
     No scale enters, unlike a threshold on a code's range or deviation, and no seed. A block passes when the test on
