@@ -148,13 +148,14 @@ def latent_table(model: Any, code: Array, lows: Array, highs: Array, room: int =
 
 
 def order_of(matrix: Array) -> int | None:
-    """The least order that fits a map's angles and to which it closes; None where there is none."""
+    """The order that fits a map's angles, or else that to which it closes best; None where it closes to none."""
     orders = [nearest_order(float(angle), _MAX_ORDER)[1] for angle in rotation_angles(matrix)]
-    candidates = [math.lcm(*orders), orders[0]]
-    if np.linalg.det(matrix) < 0:  # a reflection has real eigenvalues, which tell no more than that
-        candidates.append(2)
-    for order in candidates:
-        if 1 < order <= _MAX_ORDER and closure_errors(matrix[None], order)[0] <= _CLOSED:
+    every = range(2, _MAX_ORDER + 1)
+    gaps = np.array([closure_errors(matrix[None], order)[0] for order in every])
+    # What hardly moves is near where it began whatever the order: it must come much nearer than one step is long.
+    most = min(_CLOSED, float(closure_errors(matrix[None], 1)[0]) / 2)
+    for order in (math.lcm(*orders), orders[0], every[int(gaps.argmin())]):
+        if order in every and gaps[order - 2] < most:
             return order
     return None
 

@@ -100,6 +100,8 @@ def test_maps_of_one_circle_share_it() -> None:
         (np.eye(4), None),
         (2 * rotation(2 * math.pi / 5), None),
         (np.array([[1.0, 1.0], [0.0, 1.0]]), None),
+        (rotation(0.01), None),
+        (rotation(2 * math.pi / 6.5), 13),
     ],
 )
 def test_the_order_of_a_map(matrix: np.ndarray, order: int | None) -> None:
@@ -124,21 +126,28 @@ def test_maps_that_do_not_commute_are_followed_one_at_a_time() -> None:
 def test_the_orbit_is_what_the_model_does(reported: dict[str, Any]) -> None:
     subject, found = reported["rgrvae"].subject, reported["rgrvae"].view.explorer
     table, model = found.orbit, subject.group
-    base = table.codes[table.index([axis.base for axis in table.axes])]
+    start = [axis.base for axis in table.axes]
+    base = table.codes[table.index(start)]
+    own = explorer.axis_actions([move[1:] for move in found.actions])
     for action, (_, place, step) in enumerate(found.actions):
         axis = table.axes[place]
-        for times in (1, 2, axis.size - 1):
-            state = [each.base for each in table.axes]
+        last = (axis.size if axis.cyclic else axis.size - axis.base) - 1
+        # An action on another's circle is there as a power of that one, which it nearly is.
+        for times in (1, min(2, last), last) if action in own else (1,):
+            state = start.copy()
             state[place] = (axis.base + times * step) % axis.size
+            row = table.index(state)
             with torch.no_grad():
                 moved = model.act(torch.from_numpy(base)[None], torch.tensor([action]), times)
                 picture = model.decode(moved)[0].permute(1, 2, 0).numpy() * 255
-            row = table.index(state)
-            # A step of -1 goes back by the other action's matrix, which is nearly the inverse.
-            tolerance = 1e-4 if step == 1 else 0.1
-            assert table.codes[row] == pytest.approx(moved[0].numpy(), abs=tolerance * max(1, times))
-            if step == 1:
-                assert np.abs(table.images[row] - picture).max() <= 0.51
-        back = [each.base for each in table.axes]
+            if action in own:
+                assert step == 1
+                assert table.codes[row] == pytest.approx(moved[0].numpy(), abs=1e-4)
+                assert np.abs(table.images[row] - picture).max() <= 0.6
+            else:
+                assert np.linalg.norm(table.codes[row] - moved[0].numpy()) <= 0.2 * np.linalg.norm(base)
+        if not axis.cyclic:
+            continue
+        back = start.copy()
         back[place] = (axis.base + axis.size * step) % axis.size
         assert table.codes[table.index(back)] == pytest.approx(base)

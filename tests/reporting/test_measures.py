@@ -47,7 +47,7 @@ def test_blocks_are_what_the_learnt_actions_mix(reported: dict[str, Any]) -> Non
 def test_a_metric_over_blocks_gets_those_of_the_group(
     reported: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tried(factors: Any, codes: Any, *, seed: int = 0, blocks: Any = None) -> metrics.MetricResult:
+    def tried(factors: Any, codes: Any, *held: Any, seed: int = 0, blocks: Any = None) -> metrics.MetricResult:
         return metrics.MetricResult("tried", {"blocks": len(blocks or []), "seed": seed}, n=len(codes))
 
     monkeypatch.setitem(metrics.METRICS, "tried", metrics.Metric("tried", "information", tried, of_codes=True))

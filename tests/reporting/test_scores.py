@@ -21,7 +21,7 @@ def test_runs_are_averaged_and_families_stand_together() -> None:
             "two": [result("mig", 0.4, chance=0.3), result("alignment", None)],
         }
     )
-    assert [(score.name, score.family) for score in table][0] == ("mig.a", "information")
+    assert (table[0].name, table[0].family) == ("mig.a", "information")
     families = [score.family for score in table]
     assert families == sorted(families, key=families.index)
     first = table[0]
