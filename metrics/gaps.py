@@ -147,7 +147,7 @@ def mig(
     if normaliser not in ("factor", "ubisoft_code"):
         raise ValueError(f"normaliser must be 'factor' or 'ubisoft_code', not {normaliser!r}")
     rows = read_rows(factors, codes, continuous)
-    settings = {"bins": bins, "binning": binning, "neighbours": neighbours}
+    settings: dict[str, Any] = {"bins": bins, "binning": binning, "neighbours": neighbours}
     table = information_table(rows, blocks=blocks, estimator=estimator, **settings)
     if normaliser == "ubisoft_code" and table.code_entropy is None:
         raise ValueError("normaliser 'ubisoft_code' needs the entropy of codes, which only estimator 'binned' has")
@@ -207,7 +207,7 @@ def mig_sup(
     if normaliser not in ("factor", "ubisoft_code"):
         raise ValueError(f"normaliser must be 'factor' or 'ubisoft_code', not {normaliser!r}")
     rows = read_rows(factors, codes, continuous)
-    settings = {"bins": bins, "binning": binning, "neighbours": neighbours}
+    settings: dict[str, Any] = {"bins": bins, "binning": binning, "neighbours": neighbours}
     table = information_table(rows, blocks=blocks, estimator=estimator, **settings)
     if normaliser == "ubisoft_code" and table.code_entropy is None:
         raise ValueError("normaliser 'ubisoft_code' needs the entropy of codes, which only estimator 'binned' has")
@@ -265,7 +265,7 @@ def modularity(
         ValueError: As ``mig``.
     """
     rows = read_rows(factors, codes, continuous)
-    settings = {"bins": bins, "binning": binning, "neighbours": neighbours}
+    settings: dict[str, Any] = {"bins": bins, "binning": binning, "neighbours": neighbours}
     table = information_table(rows, blocks=blocks, estimator=estimator, **settings)
     if len(table.kept) == 1:
         reason = "modularity compares factors, and only one varies in the sample"
@@ -547,7 +547,7 @@ def dcimig(
         ValueError: As ``mig``.
     """
     rows = read_rows(factors, codes, continuous)
-    settings = {"bins": bins, "binning": binning, "neighbours": neighbours}
+    settings: dict[str, Any] = {"bins": bins, "binning": binning, "neighbours": neighbours}
     table = information_table(rows, blocks=blocks, estimator=estimator, **settings)
     if len(table.kept) == 0:
         return _missing("dcimig", table.details(), len(rows))
@@ -633,7 +633,7 @@ def _dependency(
 ) -> MetricResult:
     """DMIG and XMIG, which differ in the rival code and in what a gap is divided by."""
     rows = read_rows(factors, codes, continuous)
-    settings = {"bins": bins, "binning": binning, "neighbours": neighbours}
+    settings: dict[str, Any] = {"bins": bins, "binning": binning, "neighbours": neighbours}
     table = information_table(rows, blocks=blocks, estimator=estimator, **settings)
     details = table.details()
     owners = _read_assigned(assigned, table)
