@@ -31,6 +31,8 @@ from equiworld.world_models.command_line import import_plugin
 
 __all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate_runs", "main", "measure"]
 
+_NAME = 24  # columns of the terminal that a metric's name has at least
+
 
 @dataclass
 class Measured:
@@ -139,13 +141,17 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
     header, groups = text_rows(scores({label: each.results for label, each in zip(labels, found, strict=True)}))
     shown = Table(title=f"{labels[0]}: {title}" if len(found) == 1 else title)
-    for name in header:
-        shown.add_column(name, no_wrap=name == "metric")
+    cells = [header, *(row for _, rows in groups for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
+    for name, width in zip(header, widths, strict=True):
+        # Numbers are never cut short; a name may go over two lines.
+        shown.add_column(name, min_width=width if name != "metric" else min(width, _NAME), overflow="fold")
     for family, rows in groups:
         shown.add_row(f"[bold]{family}[/bold]", *[""] * (len(header) - 1))
         for row in rows:
             shown.add_row(*row)
         shown.add_section()
+    console = Console(width=max(console.width, _NAME + sum(widths[1:]) + 3 * len(header) + 1))
     console.print(shown)
     missing = {name: reason for each in found for name, reason in each.missing.items()}
     for name, reason in missing.items():

@@ -58,12 +58,17 @@ def summary(views: Sequence[View]) -> str:
             cells.append(f'<td class="bar">{_meter(score)}</td>')
             cells.append(f"<td>{'–' if score.n is None else f'{score.n:,}'}</td>")
             kind = ' class="main"' if score.main else ""
-            rows.append(f'<tr{kind}><th scope="row">{escape(score.name)}</th>{"".join(cells)}</tr>')
+            rows.append(f'<tr{kind}><th scope="row">{_breakable(score.name)}</th>{"".join(cells)}</tr>')
     head = "".join(
         f'<th scope="col"{_BAR if place == len(header) - 2 else ""}>{cell}</th>' for place, cell in enumerate(header)
     )
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
     return f'<div class="scroll"><table class="scores">{body}</table></div>{_reasons(views)}'
+
+
+def _breakable(name: str) -> str:
+    """A name that may go over two lines where its parts meet."""
+    return escape(name).replace(".", ".<wbr/>").replace("_", "_<wbr/>")
 
 
 def _meter(score: Score) -> str:
@@ -127,13 +132,17 @@ def heat_maps(views: Sequence[View]) -> str:
     """Every matrix that is behind a score."""
     parts = []
     for view in views:
-        cards = []
+        # Several metrics may stand on one matrix, which is shown once.
+        found: dict[tuple[str, bytes], tuple[list[str], Array]] = {}
         for result in view.results:
             for name, matrix in matrices_of(result).items():
-                shape = (matrix.shape[0], matrix.shape[1])
-                label = f"{result.name}: {name.replace('_', ' ')}"
-                drawn = charts.heat_map(matrix, *axis_names(view, result.name, shape), label)
-                cards.append(f'<figure class="fit"><figcaption>{escape(label)}</figcaption>{drawn}</figure>')
+                found.setdefault((name, matrix.tobytes()), ([], matrix))[0].append(result.name)
+        cards = []
+        for (name, _), (metrics, matrix) in found.items():
+            label = f"{', '.join(metrics)}: {name.replace('_', ' ')}"
+            names = axis_names(view, metrics[0], (matrix.shape[0], matrix.shape[1]))
+            drawn = charts.heat_map(matrix, *names, label)
+            cards.append(f'<figure class="fit"><figcaption>{escape(label)}</figcaption>{drawn}</figure>')
         parts.append(f'<div class="cards">{"".join(cards)}</div>' if cards else "")
     return each_run(views, parts) if any(parts) else ""
 
