@@ -1,343 +1,184 @@
-"""Front door: the metric report of one run or many. ``python evaluate.py logs/version_0``."""
+"""Front door: the metric report of one run or many, or of codes in a file. ``python evaluate.py logs/version_0``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from equiworld import __version__, metrics
-from equiworld.datasets.randomness import numpy_generator, torch_generator
 from equiworld.envs.registry import UsageError
-from equiworld.envs.world import true_groups
 from equiworld.metrics import MetricResult, report
+from equiworld.reporting.codes_file import measure_codes, read_codes
+from equiworld.reporting.events import write_scores
+from equiworld.reporting.figures import strips, write_figures
+from equiworld.reporting.gather import View, view_of_codes, view_of_run
+from equiworld.reporting.measures import MEASURES, available, is_slow, measure, measure_subject, select
+from equiworld.reporting.page import build
+from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
+from equiworld.reporting.subject import Codes, Subject
 from equiworld.train import guarded
 from equiworld.world_models import runs
-from equiworld.world_models.assembly import Assembly, load_run
+from equiworld.world_models.assembly import load_run
 from equiworld.world_models.command_line import import_plugin
-from equiworld.world_models.group import GroupVAE
 
-Array = NDArray[Any]
+__all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate_runs", "main", "measure"]
 
-_SCOPE = "on held-out states; mig and lsbd.lsbd on all states"
-_HORIZON = 50
-_WALKS = 5  # random walks from each held-out state
-_CHUNK = 256
-_NOISE = 21  # keeps evaluation's noise apart from that of training
+_NAME = 24  # columns of the terminal that a metric's name has at least
 
 
 @dataclass
-class Codes:
-    """Transitions as a model sees them: codes before and after, and the true actions."""
+class Measured:
+    """What was measured of a run or a file.
 
-    before: Array
-    after: Array
-    actions: Array
-
-
-class Subject:
-    """A run under evaluation: everything is encoded once, and read by the metrics.
-
-    What is reported is of held-out states: every transition starts in a test state, so that no evaluated pair of
-    images was trained on. Operators that a metric fits are fitted on training states.
-
-    Args:
-        assembly: The run.
+    Attributes:
+        path: The run directory, or the file.
+        kind: Its model, or what it is.
+        seed: Its seed, if it has one.
+        results: The measurements.
+        written: The file that holds them.
+        view: What the page shows of it, where a page is wanted.
+        figures: Pictures that were written.
     """
 
-    def __init__(self, assembly: Assembly) -> None:
-        self.assembly = assembly
-        self.model, self.data, self.world = assembly.model, assembly.data, assembly.data.world
-        self.group = self.model if isinstance(self.model, GroupVAE) else None
-        self.latents = self.group.group_latents if self.group else self.model.latent.size
-
-    @torch.no_grad()
-    def _in_chunks(self, function: Callable[..., torch.Tensor], *inputs: torch.Tensor) -> torch.Tensor:
-        pieces = range(0, len(inputs[0]), _CHUNK)
-        return torch.cat([function(*(each[start : start + _CHUNK] for each in inputs)) for start in pieces])
-
-    def _images(self, states: Array, key: int, groups: Array | None = None) -> torch.Tensor:
-        generator = torch_generator(self.assembly.options.run.seed, _NOISE, key)
-        return self.data.images(states, generator, groups)
-
-    @cached_property
-    def factors(self) -> Array:
-        """Of every state, int64 [N, K]."""
-        return self.data.generative_factors(np.arange(len(self.data)))
-
-    @cached_property
-    def codes(self) -> Array:
-        """Of every state, [N, L]; one background for all, where there are backgrounds."""
-        states = np.arange(len(self.data))
-        images = self._images(states, 0, np.zeros(len(states), dtype=np.int64))
-        return self._in_chunks(self.model.encode, images)[:, : self.latents].double().numpy()
-
-    def _transitions(self, sources: Array, targets_in: Array | None) -> tuple[Array, Array, Array]:
-        """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state)."""
-        number = len(self.world.actions)
-        states, actions = np.repeat(sources, number), np.tile(np.arange(number), len(sources))
-        following = self.data.latent_to_index(self.world.act(self.factors[states], actions))
-        kept = np.ones(len(states), bool) if targets_in is None else targets_in[following]
-        return states[kept], following[kept], actions[kept]
-
-    def _pair_images(self, states: Array, following: Array, key: int) -> tuple[torch.Tensor, torch.Tensor]:
-        both = self._images(np.concatenate([states, following]), key, np.tile(np.arange(len(states)), 2))
-        return both[: len(states)], both[len(states) :]
-
-    def _encoded(self, states: Array, following: Array, actions: Array, key: int) -> Codes:
-        before, after = (
-            self._in_chunks(self.model.encode, images)[:, : self.latents].double().numpy()
-            for images in self._pair_images(states, following, key)
-        )
-        return Codes(before, after, actions)
-
-    @cached_property
-    def trained(self) -> Codes:
-        """All transitions between training states."""
-        role = self.assembly.split.role(len(self.data))
-        return self._encoded(*self._transitions(self.assembly.split.train, role == 0), key=1)
-
-    @cached_property
-    def held_out(self) -> Codes:
-        """All transitions from test states."""
-        return self._encoded(*self._transitions(self.assembly.split.test, None), key=2)
-
-    @cached_property
-    def inferred(self) -> Array:
-        """The learnt action that the model infers for each held-out transition."""
-        assert self.group is not None
-        states, following, _ = self._transitions(self.assembly.split.test, None)
-        return self._in_chunks(self.group.infer_action, *self._pair_images(states, following, 2)).argmax(1).numpy()
-
-    @cached_property
-    def nearest(self) -> Array:
-        """The learnt action whose matrix puts the first code nearest to the second."""
-        moved = np.einsum("aij,nj->nai", self.matrices, self.held_out.before)
-        return ((moved - self.held_out.after[:, None]) ** 2).sum(2).argmin(1)
-
-    @cached_property
-    def matrices(self) -> Array:
-        """Of the learnt actions on the group's latents, [A, L, L]."""
-        assert self.group is not None
-        with torch.no_grad():
-            return self.group.bank.matrices().double().numpy()
-
-    @cached_property
-    def mapping(self) -> dict[int, int]:
-        """True action to learnt action, by what is inferred."""
-        return metrics.align_actions(self.inferred, self.held_out.actions, len(self.matrices), len(self.world.actions))[
-            1
-        ]
+    path: Path
+    kind: str
+    seed: int | None
+    results: list[MetricResult]
+    written: Path
+    view: View | None
+    figures: Sequence[Path] = ()
 
     @property
-    def inverses(self) -> list[int | None]:
-        return [action.inverse for action in self.world.actions]
+    def values(self) -> dict[str, float | None]:
+        """The flat values."""
+        return report.flatten(self.results)
 
     @property
-    def action_groups(self) -> list[list[int]]:
-        """Codes of the actions that move the same factor."""
-        moved = sorted({action.factor for action in self.world.actions})
-        return [[code for code, action in enumerate(self.world.actions) if action.factor == factor] for factor in moved]
+    def missing(self) -> dict[str, str]:
+        """Why some are missing, or not to be trusted."""
+        return report.reasons(self.results)
 
 
-# Each of these takes a subject and gives a result; those of groups are only asked of group models.
+def run_directory(path: Path) -> Path:
+    """The run directory that a path names, be it the directory or a checkpoint in it."""
+    return path.parent.parent if path.is_file() else path
 
 
-def _alignment(subject: Subject) -> MetricResult:
-    counts = len(subject.matrices), len(subject.world.actions)
-    result = metrics.compute("alignment", subject.inferred, subject.held_out.actions, *counts)
-    result.values["latent"] = metrics.align_actions(subject.nearest, subject.held_out.actions, *counts)[0]
-    return result
+def evaluate_run(
+    run: Path, names: Sequence[str] | None = None, *, paged: bool = False, figures: bool = False, room: float = 1.0
+) -> Measured:
+    """Measures a run, writes its ``metrics.json``, and puts the scores beside its training curves.
 
-
-def _angles(subject: Subject) -> MetricResult:
-    orders = [group.order for group in true_groups(subject.world).values()]
-    true = [action.angle for action in subject.world.actions]
-    return metrics.compute("angles", subject.matrices, subject.mapping, true, max_order=max(64, *orders))
-
-
-def _group_errors(subject: Subject) -> MetricResult:
-    if len(subject.mapping) < len(subject.world.actions):
-        return MetricResult("group_errors", {"inverse": None}, reason="some true actions have no learnt one")
-    ordered = subject.matrices[[subject.mapping[code] for code in range(len(subject.world.actions))]]
-    orders: list[int | None] = [None] * len(ordered)
-    for group in true_groups(subject.world).values():
-        for code in group.codes:
-            orders[code] = group.order
-    return metrics.compute("group_errors", ordered, subject.inverses, orders)
-
-
-def _decomposition(subject: Subject) -> MetricResult:
-    # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane.
-    values, vectors = np.linalg.eigh(np.cov(subject.codes.T))
-    scale = np.sqrt(np.maximum(values, 1e-9 * values.max()))
-    whiten, colour = vectors.T / scale[:, None], vectors * scale
-    return metrics.compute(
-        "decomposition",
-        whiten @ subject.matrices @ colour,
-        true_groups(subject.world),
-        subject.mapping,
-        subject.inverses,
-    )
-
-
-def _prediction(subject: Subject) -> MetricResult:
-    """Random walks from held-out states, in the latent space and in the world, compared in the image."""
-    assert subject.group is not None
-    if len(subject.mapping) < len(subject.world.actions):
-        return MetricResult("prediction", {"within_20": None}, reason="some true actions have no learnt one")
-    rng = numpy_generator(subject.assembly.options.run.seed, _NOISE, 3)
-    starts = np.repeat(subject.assembly.split.test, _WALKS)
-    factors = subject.factors[starts]
-    learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
-    latents = subject._in_chunks(subject.model.encode, subject._images(starts, 4))
-    centre = getattr(subject.world, "centre", None)
-    # Backgrounds are bright too, though hardly as bright as what moves.
-    threshold = 0.9 if subject.assembly.options.data.noise_name == "background" else 0.5
-    distances, errors = [], []
-    for _ in range(_HORIZON):
-        actions = rng.integers(len(learnt), size=len(starts))
-        factors = subject.world.act(factors, actions)
-        with torch.no_grad():
-            latents = subject.group.act(latents, torch.from_numpy(learnt[actions]))
-        images = subject._in_chunks(subject.model.decode, latents).mean(1).numpy()
-        truth = subject.data.frames(subject.data.latent_to_index(factors)).mean(3) / 255.0
-        centres = metrics.image_centres(truth) if centre is None else centre(factors)
-        distances.append(metrics.centre_error(images, centres, threshold))
-        errors.append(metrics.pixel_error(images, truth))
-    return metrics.compute("prediction", np.stack(distances), np.stack(errors))
-
-
-def _independence(subject: Subject) -> MetricResult:
-    centre = subject.trained.before.mean(0)
-    trained = subject.trained
-    operators = metrics.fit_operators(
-        trained.before - centre, trained.after - centre, trained.actions, len(subject.world.actions)
-    )
-    return metrics.compute("independence", subject.held_out.before - centre, operators, subject.action_groups)
-
-
-def _lsbd(subject: Subject) -> MetricResult:
-    space = subject.data.factors
-    sizes = tuple(int(size) for size in space.sizes)
-    cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
-    held_out = subject.assembly.split.role(len(subject.data)) == 2
-    grid = subject.codes.reshape(*sizes, -1)
-    return metrics.compute("lsbd", grid, cyclic, held_out=held_out.reshape(sizes))
-
-
-def _mig(subject: Subject) -> MetricResult:
-    return metrics.compute("mig", subject.factors, subject.codes)
-
-
-def _action_prediction(subject: Subject) -> MetricResult:
-    trained, held = subject.trained, subject.held_out
-    test = np.concatenate([np.zeros(len(trained.actions), bool), np.ones(len(held.actions), bool)])
-    return metrics.compute(
-        "action_prediction",
-        np.concatenate([trained.before, held.before]),
-        np.concatenate([trained.after, held.after]),
-        np.concatenate([trained.actions, held.actions]),
-        seed=subject.assembly.options.run.seed,
-        test=test,
-    )
-
-
-@torch.no_grad()
-def _reconstruction(subject: Subject) -> MetricResult:
-    images = subject._images(subject.assembly.split.test, 5)
-    posterior = subject.model.posterior(images)
-    decoded = subject._in_chunks(subject.model.decode, posterior.mean)
-    squared = (decoded - images).square().sum((1, 2, 3)).mean()
-    bound = subject.model.likelihood.loss(subject.model.decoder(posterior.mean).float(), images).mean()
-    values: dict[str, float | None] = {
-        "squared_error": float(squared),
-        "negative_log_likelihood": float(bound),
-        "kl": float(posterior.kl().sum(1).mean()),
-    }
-    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()})
-
-
-MEASURES: dict[str, tuple[Callable[[Subject], MetricResult], bool]] = {
-    "alignment": (_alignment, True),
-    "angles": (_angles, True),
-    "group_errors": (_group_errors, True),
-    "decomposition": (_decomposition, True),
-    "prediction": (_prediction, True),
-    "independence": (_independence, False),
-    "lsbd": (_lsbd, False),
-    "mig": (_mig, False),
-    "action_prediction": (_action_prediction, False),
-    "reconstruction": (_reconstruction, False),
-}
-"""What is measured of a run, in the order of the report; and whether it asks for a model that acts."""
-
-
-def measure(assembly: Assembly) -> list[MetricResult]:
-    """Everything that can be measured of a run; what cannot says why in its place."""
-    subject = Subject(assembly)
-    results = []
-    for name, (function, acting) in MEASURES.items():
-        if acting and subject.group is None:
-            reason = f"{assembly.options.model_name} has no actions"
-            results.append(MetricResult(name, {name: None}, reason=reason))
-            continue
-        try:
-            results.append(function(subject))
-        except ValueError as error:  # a metric that refuses what it is given: it says so in the report
-            results.append(MetricResult(name, {name: None}, reason=" ".join(str(error).split())))
-    return results
-
-
-def evaluate_run(run: Path) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Measures a run and writes its ``metrics.json``; returns the flat values, and why some are missing."""
+    Args:
+        run: A run directory, or a checkpoint in one.
+        names: What to measure; None: the usual.
+        paged: Whether to gather what the page shows.
+        figures: Whether to write pictures into the run directory.
+        room: The share of the page that the run's explorer may take.
+    """
     assembly = load_run(run)
-    results = measure(assembly)
-    values, missing = report.flatten(results), report.reasons(results)
+    subject, place = Subject(assembly), run_directory(run)
+    results = measure_subject(subject, names, _told)
+    options = assembly.options
     content = {
         "equiworld": __version__,
-        "model": assembly.options.model_name,
-        "dataset": assembly.options.dataset_name,
-        "seed": assembly.options.run.seed,
+        "model": options.model_name,
+        "dataset": options.dataset_name,
+        "seed": options.run.seed,
         "test_states": len(assembly.split.test),
-        "values": values,
-        "missing": missing,
-        "results": [result.to_dict() for result in results],
     }
-    runs.write_json((run if run.is_dir() else run.parent.parent) / "metrics.json", report.json_safe(content))
-    return values, missing
+    written = _write_results(place / "metrics.json", content, results)
+    write_scores(place, options.flat(), report.flatten(results))
+    shown = strips(subject) if paged or figures else {}
+    drawn = write_figures(place / "figures", shown) if figures else []
+    view = view_of_run(str(place), place, subject, results, room, shown) if paged else None
+    return Measured(place, options.model_name, options.run.seed, results, written, view, drawn)
 
 
-def evaluate_runs(paths: Sequence[Path]) -> dict[str, dict[str, float | None]]:
+def evaluate_codes(path: Path, names: Sequence[str], *, paged: bool = False) -> Measured:
+    """Measures a file of factors and codes, and writes ``NAME.metrics.json`` beside it."""
+    arrays = read_codes(path)
+    results = measure_codes(arrays, names, told=_told)
+    content = {"equiworld": __version__, "codes": path.name, "rows": {name: len(each) for name, each in arrays.items()}}
+    written = _write_results(path.with_name(f"{path.stem}.metrics.json"), content, results)
+    view = view_of_codes(path, arrays, results) if paged else None
+    return Measured(path, "codes", None, results, written, view)
+
+
+def _write_results(path: Path, content: dict[str, Any], results: list[MetricResult]) -> Path:
+    measured = {"values": report.flatten(results), "missing": report.reasons(results)}
+    full = {"results": [result.to_dict() for result in results]}
+    runs.write_json(path, report.json_safe(content | measured | full))
+    return path
+
+
+def _told(name: str) -> None:
+    if is_slow(name):
+        Console(stderr=True).print(f"computing {name}, which may take minutes", highlight=False)
+
+
+def evaluate_runs(
+    paths: Sequence[Path], names: Sequence[str] | None = None, *, paged: bool = False, figures: bool = False
+) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
+    distinct = list(dict.fromkeys(paths))
+    found = [evaluate_run(path, names, paged=paged, figures=figures, room=1 / len(distinct)) for path in distinct]
+    _say(found, "on held-out states; on all where a metric needs them", paged)
+    return {str(path): each.values for path, each in zip(distinct, found, strict=True)}
+
+
+def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
+    """Prints the table, why something is missing, and what was written; writes the page."""
     console = Console()
-    values: dict[str, dict[str, float | None]] = {}
-    missing: dict[str, str] = {}
-    for path in paths:
-        values[str(path)], reasons = evaluate_run(path)
-        missing |= reasons
-    rows = report.table(next(iter(values.values())) if len(values) == 1 else report.aggregate(values))
-    shown = Table(
-        *rows[0], title=f"on states that were not trained on: {', '.join(values)}" if len(values) == 1 else None
-    )
-    for row in rows[1:]:
-        shown.add_row(*row)
+    labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
+    header, groups = text_rows(scores({label: each.results for label, each in zip(labels, found, strict=True)}))
+    shown = Table(title=f"{labels[0]}: {title}" if len(found) == 1 else title)
+    cells = [header, *(row for _, rows in groups for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
+    for name, width in zip(header, widths, strict=True):
+        # Numbers are never cut short; a name may go over two lines.
+        shown.add_column(name, min_width=width if name != "metric" else min(width, _NAME), overflow="fold")
+    for family, rows in groups:
+        shown.add_row(f"[bold]{family}[/bold]", *[""] * (len(header) - 1))
+        for row in rows:
+            shown.add_row(*row)
+        shown.add_section()
+    console = Console(width=max(console.width, _NAME + sum(widths[1:]) + 3 * len(header) + 1))
     console.print(shown)
+    missing = {name: reason for each in found for name, reason in each.missing.items()}
     for name, reason in missing.items():
-        console.print(f"{name}: {reason}", highlight=False, soft_wrap=True)
-    written = ", ".join(str((path if path.is_dir() else path.parent.parent) / "metrics.json") for path in paths)
-    console.print(f"details: {written}", highlight=False, soft_wrap=True)
-    return values
+        console.print(f"{name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    lines = [("details", [str(each.written) for each in found])]
+    if folders := [str(each.figures[0].parent) for each in found if each.figures]:
+        lines.append(("figures", folders))
+    if paged:
+        lines.append(("report", [str(_write_page(found, labels))]))
+    for what, places in lines:
+        console.print(f"{what}: {', '.join(places)}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _write_page(found: Sequence[Measured], labels: Sequence[str]) -> Path:
+    """Writes the page: into the run, beside the file, or for several into the innermost folder that holds them."""
+    path = common_folder([each.path for each in found]) / "report.html"
+    if len(found) == 1:
+        own = found[0].path
+        path = own / "report.html" if own.is_dir() else own.with_name(f"{own.stem}.report.html")
+    views = []
+    for each, label in zip(found, labels, strict=True):
+        if each.view is not None:
+            each.view.label = each.path.name if len(found) == 1 else label
+            views.append(each.view)
+    text = build(views)
+    runs.write_whole(path, lambda stream: stream.write(text.encode()))
+    return path
 
 
 def read_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -353,15 +194,35 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
 
     parser = Parser(
         prog="evaluate.py",
-        description="Measure runs on held-out states: prints a table, and writes metrics.json into each run.",
+        description="Measure runs on held-out states: prints a table, and writes metrics.json into each run. "
+        "A file of factors and codes (.npz) is measured too; its results are written beside it.",
         allow_abbrev=False,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run directory, such as logs/version_0")
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="run directory, such as logs/version_0, or codes.npz"
+    )
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help=f"what to measure, by name: {', '.join([*available(), 'fast', 'all'])}",
+    )
+    parser.add_argument("--report", action="store_true", help="write report.html, which opens without a network")
+    parser.add_argument("--figures", action="store_true", help="write figures/ into each run, as PNG and GIF")
     parser.add_argument(
         "--plugin", action="append", default=[], help="module or .py file that the run was trained with"
     )
     parser.add_argument("--threads", type=int, default=None, help="threads that torch computes with")
-    return parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
+    # `--metrics mig RUN`: what is no metric but a path is what to measure.
+    known = {*available(), "fast", "all"}
+    asked.runs += [Path(word) for word in asked.metrics if word not in known and Path(word).exists()]
+    asked.metrics = [word for word in asked.metrics if word in known or not Path(word).exists()]
+    if not asked.runs:
+        raise UsageError("the following arguments are required: RUN")
+    return asked
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -373,12 +234,33 @@ def evaluate(arguments: list[str]) -> int:
         torch.set_num_threads(asked.threads)
     for plugin in asked.plugin:
         import_plugin(plugin)
+    files = [path for path in asked.runs if path.suffix == ".npz"]
+    if files and len(files) < len(asked.runs):
+        raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
+    if files:
+        return _evaluate_files(list(dict.fromkeys(files)), asked)
+    names = select(asked.metrics, available(), list(MEASURES))
     for run in asked.runs:
         # All of them are looked at before the first is measured.
         if run.is_file() and not (run.parent.parent / "config.yaml").is_file():
             raise UsageError(f"{run} is neither a run directory nor a checkpoint in one")
         runs.read_config(run if run.is_dir() or not run.exists() else run.parent.parent)
-    evaluate_runs(asked.runs)
+    evaluate_runs(asked.runs, names, paged=asked.report, figures=asked.figures)
+    return 0
+
+
+def _evaluate_files(files: Sequence[Path], asked: argparse.Namespace) -> int:
+    """Evaluates files of factors and codes."""
+    if asked.figures:
+        raise UsageError("--figures needs a run: a file of codes has no decoder")
+    known = metrics.names(of_codes=True)
+    slow = [name for name in known if is_slow(name)]
+    names = select(asked.metrics, known, [name for name in known if name not in slow])
+    for path in files:
+        read_codes(path)
+    _say([evaluate_codes(path, names, paged=asked.report) for path in files], "factors and codes", asked.report)
+    if slow and not asked.metrics:
+        print(f"left out, because they are slow: {', '.join(slow)}; --metrics all computes them too")
     return 0
 
 

@@ -17,9 +17,11 @@ from .angles import (
     wrap_angle,
 )
 from .assignment import align_actions, alignment
+from .discretise import discretise
 from .downstream import action_prediction
+from .gaps import mig
 from .independence import fit_operators, independence
-from .information import discretise, entropy, mig, mutual_information
+from .information import entropy, mutual_information
 from .lsbd import lsbd
 from .prediction import centre_error, image_centres, pixel_error, prediction_report
 from .registry import METRICS, Metric, compute, metric, names

@@ -58,6 +58,12 @@ class MetricResult:
     """What a representation that knows nothing scores, by value name, where that is known."""
     ceiling: dict[str, float | None] = field(default_factory=dict)
     """What a perfect representation scores under the same settings, by value name, where that is known."""
+    n: int | None = None
+    """Rows that it was computed from (of the training part, where there are two)."""
+    predictor: str | None = None
+    """The predictor or estimator behind the numbers, where there are several to choose from."""
+    seconds: float | None = None
+    """How long it took, chance and ceiling not counted."""
 
     def __post_init__(self) -> None:
         self.values = {key: _finite(value) for key, value in self.values.items()}
@@ -82,6 +88,9 @@ class MetricResult:
             "reason": self.reason,
             "chance": dict(self.chance),
             "ceiling": dict(self.ceiling),
+            "n": self.n,
+            "predictor": self.predictor,
+            "seconds": self.seconds,
         }
 
     @classmethod

@@ -15,7 +15,7 @@ import equiworld
 
 ROOT = Path(equiworld.__file__).parent
 # The sub-packages alone: the front doors are scripts, and tests and benchmarks are not installed.
-FOLDERS = ("agents", "datasets", "envs", "metrics", "world_models")
+FOLDERS = ("agents", "datasets", "envs", "metrics", "reporting", "world_models")
 MODULES = [
     ".".join(("equiworld", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
     for folder in FOLDERS

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from equiworld import evaluate
 from equiworld.world_models import runs
@@ -59,12 +60,12 @@ def test_what_is_reported_is_of_test_states(copies: dict[str, Path]) -> None:
     assembly = load_run(copies["rgrvae"])
     subject = evaluate.Subject(assembly)
     test = assembly.split.test
-    states, following, actions = subject._transitions(test, None)
+    states, following, actions = subject.transitions(test, None)
     assert len(states) == 4 * len(test) and set(states) == set(test)
     expected = assembly.data.world.act(assembly.data.index_to_latent(states), actions)
     assert np.array_equal(assembly.data.index_to_latent(following), expected)
     role = assembly.split.role(49)
-    states, following, _ = subject._transitions(assembly.split.train, role == 0)
+    states, following, _ = subject.transitions(assembly.split.train, role == 0)
     assert set(role[states]) == set(role[following]) == {0}
 
 
@@ -80,7 +81,37 @@ def test_reconstruction_is_what_the_model_says(copies: dict[str, Path], reports:
 
 def test_the_same_run_gives_the_same_report(copies: dict[str, Path], reports: dict[str, Any]) -> None:
     evaluate.evaluate_run(copies["rgrvae"] / runs.CHECKPOINT)
-    assert json.loads((copies["rgrvae"] / "metrics.json").read_text()) == reports["rgrvae"]
+    again = json.loads((copies["rgrvae"] / "metrics.json").read_text())
+    for report in (again, reports["rgrvae"]):
+        for result in report["results"]:
+            result.pop("seconds", None)  # all but the time that it takes
+    assert again == reports["rgrvae"]
+
+
+def test_scores_lie_in_the_run_with_their_options(copies: dict[str, Path], reports: dict[str, Any]) -> None:
+    store = EventAccumulator(str(copies["vae"]))
+    store.Reload()
+    (event,) = store.Scalars("scores/reconstruction.kl")
+    assert event.value == pytest.approx(reports["vae"]["values"]["reconstruction.kl"])
+    assert b"learning_rate" in store.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+
+
+def test_what_is_asked_for_is_measured_and_nothing_else(
+    copies: dict[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert evaluate.main(["--metrics", "reconstruction,mig", str(copies["vae"])]) == 0
+    content = json.loads((copies["vae"] / "metrics.json").read_text())
+    assert [result["name"] for result in content["results"]] == ["mig", "reconstruction"]
+    mig = content["results"][0]
+    assert mig["n"] == 49 and 0 <= mig["chance"]["mig"] < mig["ceiling"]["mig"] <= 1 + 1e-9
+    out = capsys.readouterr().out
+    (line,) = [line for line in out.splitlines() if "mig.mig" in line]
+    cells = [cell.strip() for cell in line.strip(" │|").replace("|", "│").split("│")]
+    assert [float(cell) for cell in cells[1:]] == pytest.approx(
+        [mig["values"]["mig"], mig["chance"]["mig"], mig["ceiling"]["mig"], 49], rel=1e-3
+    )
+    assert "information" in out
 
 
 def test_one_run_prints_its_values(
@@ -119,6 +150,7 @@ def test_several_runs_print_mean_spread_and_each(
         (["{vae}", "nowhere"], 2, "nowhere is not a run directory: it has no config.yaml"),
         (["{vae}", "--threads=0"], 2, "--threads must be 1 or more, not 0"),
         (["{vae}", "--thread=1"], 2, "unrecognized arguments: --thread=1"),
+        (["{vae}", "--metrics", "mg"], 2, "--metrics: there is no 'mg' (did you mean 'mig'?); there are: alignment, "),
         (["{vae}", "--plugin=nowhere.py"], 2, "--plugin nowhere.py: there is no such file"),
         (["{empty}"], 2, "holds no checkpoint"),
         (["{damaged}"], 1, "is damaged or not a checkpoint"),

@@ -78,3 +78,57 @@ def flat_maps(rotate):
         return np.stack([rotate(angles, dims=dims, basis=basis) for angles in pairs])
 
     return make
+
+
+class Recordings:
+    """Known representations of two factor spaces, and what published metric code gave for them.
+
+    ``rows("mini", "noisy")`` are factors and codes to train on, then to test on; the sizes are those of a 5x5x5x5 grid
+    ("mini") and of 3D Shapes ("shapes3d"). Expected values lie under the publisher ("disentanglement_lib", "others",
+    "leakage", "udr") and a key such as "mini/noisy/mig".
+    """
+
+    SIZES = {"mini": (5, 5, 5, 5), "shapes3d": (10, 10, 10, 8, 4, 15)}
+
+    def __init__(self):
+        with np.load(DATA / "representations.npz") as arrays:
+            self._arrays = {name: arrays[name] for name in arrays.files}
+        self.expected = json.loads((DATA / "expected.json").read_text())
+
+    def rows(self, space, name):
+        parts = (self._part(space, name, part) for part in ("train", "test"))
+        return tuple(array for pair in parts for array in pair)
+
+    def _part(self, space, name, part):
+        factors = self._arrays[f"{space}__factors_{part}"].astype(np.int64)
+        sizes = np.array(self.SIZES[space], dtype=np.float64)
+        perfect = (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
+        stored = self._arrays.get(f"{space}__{name}_{part}")
+        if name == "dead_dims":
+            codes = np.hstack([perfect, stored])
+        elif name == "missing":
+            codes = np.hstack([perfect[:, :-1], stored])
+        elif stored is not None:
+            codes = stored
+        else:
+            codes = self._derived(name, perfect, 2 * np.pi * factors / sizes)
+        return factors, codes
+
+    @staticmethod
+    def _derived(name, perfect, angles):
+        count = perfect.shape[1]
+        if name == "permuted_scaled":
+            signs = np.where(np.arange(count) % 2 == 0, 1.0, -1.0)
+            return perfect[:, np.random.RandomState(3).permutation(count)] * signs * (0.5 + np.arange(count))
+        return {
+            "perfect": perfect,
+            "monotone": perfect**3,
+            "duplicated": np.hstack([perfect, perfect]),
+            "sincos": np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(perfect), -1),
+            "constant": np.zeros_like(perfect),
+        }[name]
+
+
+@pytest.fixture(scope="session")
+def recordings():
+    return Recordings()

@@ -52,7 +52,7 @@ def test_unknown_metric_lists_those_there_are():
 
 
 def test_every_metric_has_a_family_and_a_summary():
-    assert names("information") == ["mig"]
+    assert "mig" in names("information")
     assert {"alignment", "angles", "decomposition", "group_errors", "independence", "lsbd"} == set(names("symmetry"))
     assert set(names()) == set(METRICS)
     assert all(entry.summary and entry.family for entry in METRICS.values())

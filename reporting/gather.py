@@ -1,0 +1,133 @@
+"""What the page shows of one run, or of one file of codes, gathered in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..metrics import MetricResult, closure_errors, nearest_order, rotation_angles
+from .events import Curve, curves
+from .explorer import Explorer, explore
+from .figures import Strips, action_names, strips
+from .subject import Array, Subject
+
+
+@dataclass
+class Map:
+    """A learnt matrix and what it is like.
+
+    Attributes:
+        name: The action.
+        matrix: float64 [L, L].
+        angles: Unsigned angles of its planes, radians, descending.
+        orders: The fraction (k, n) of a turn nearest to each.
+        closes: |M^n - I| / sqrt(L) for the order of its largest angle.
+    """
+
+    name: str
+    matrix: Array
+    angles: list[float]
+    orders: list[tuple[int, int]]
+    closes: float
+
+
+@dataclass
+class View:
+    """What the page shows of one run.
+
+    Attributes:
+        label: What it is called beside others.
+        place: Where it lies.
+        results: What was measured.
+        factors: [N, K].
+        codes: [N, D].
+        factor_names: Of the columns of ``factors``.
+        cyclic: Which factors go round.
+        true_actions: Names by code.
+        config: Its options.
+        environment: Its versions, seed and device.
+        curves: Its training.
+        strips: Its pictures.
+        maps: Its learnt matrices.
+        explorer: Pictures decoded beforehand.
+    """
+
+    label: str
+    place: Path
+    results: list[MetricResult]
+    factors: Array
+    codes: Array
+    factor_names: list[str]
+    cyclic: list[bool]
+    true_actions: list[str] = field(default_factory=list)
+    config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    curves: dict[str, Curve] = field(default_factory=dict)
+    strips: dict[str, Strips] = field(default_factory=dict)
+    maps: list[Map] = field(default_factory=list)
+    explorer: Explorer | None = None
+
+    def detail(self, metric: str, key: str) -> Any:
+        """A detail of a result; None where there is no such thing."""
+        return next((result.details.get(key) for result in self.results if result.name == metric), None)
+
+
+def view_of_run(
+    label: str,
+    run: Path,
+    subject: Subject,
+    results: list[MetricResult],
+    room: float = 1.0,
+    shown: dict[str, Strips] | None = None,
+) -> View:
+    """Gathers a run.
+
+    Args:
+        label: What it is called.
+        run: Its directory.
+        subject: What was measured.
+        results: The measurements.
+        room: Its share of the room for the explorer's pictures.
+        shown: Its pictures, where they have been made.
+    """
+    names = [] if subject.group is None else action_names(subject)
+    recorded = run / "environment.json"
+    factors = subject.data.factors
+    return View(
+        label,
+        run,
+        results,
+        subject.factors,
+        subject.codes,
+        list(factors.names),
+        [factor.kind == "cyclic" for factor in factors.factors],
+        [action.name for action in subject.world.actions],
+        subject.assembly.options.flat(),
+        json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {},
+        curves(run),
+        strips(subject) if shown is None else shown,
+        [] if subject.group is None else describe(subject.matrices, names),
+        explore(subject, names, room),
+    )
+
+
+def view_of_codes(path: Path, arrays: dict[str, Array], results: list[MetricResult]) -> View:
+    """Gathers a file of factors and codes."""
+    columns = arrays["factors"].shape[1]
+    names = [f"factor {column}" for column in range(columns)]
+    return View(path.name, path, results, arrays["factors"], arrays["codes"], names, [False] * columns)
+
+
+def describe(matrices: Array, names: Sequence[str]) -> list[Map]:
+    """Angles and nearest orders of learnt maps [A, L, L]."""
+    maps = []
+    for name, matrix in zip(names, np.asarray(matrices, dtype=np.float64), strict=True):
+        angles = [float(angle) for angle in rotation_angles(matrix)]
+        orders = [nearest_order(angle) for angle in angles]
+        maps.append(Map(name, matrix, angles, orders, float(closure_errors(matrix[None], orders[0][1])[0])))
+    return maps

@@ -1,0 +1,265 @@
+"""What is measured of a run: the symmetry scores on held-out states, and every metric of factors and codes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from .. import metrics
+from ..datasets.randomness import numpy_generator
+from ..envs.registry import UsageError, nearest
+from ..envs.world import true_groups
+from ..metrics import METRICS, MetricResult
+from ..world_models.assembly import Assembly
+from .subject import NOISE, Subject
+
+_HORIZON = 50
+_WALKS = 5  # random walks from each held-out state
+_ROWS = (10_000, 5_000)  # at most so many states to fit on and to test on, as published
+_BLOCKS = "_blocks"
+
+
+# Each of these takes a subject and gives a result; those of groups are only asked of group models.
+
+
+def _alignment(subject: Subject) -> MetricResult:
+    counts = len(subject.matrices), len(subject.world.actions)
+    result = metrics.compute("alignment", subject.inferred, subject.held_out.actions, *counts)
+    result.values["latent"] = metrics.align_actions(subject.nearest, subject.held_out.actions, *counts)[0]
+    return result
+
+
+def _angles(subject: Subject) -> MetricResult:
+    orders = [group.order for group in true_groups(subject.world).values()]
+    true = [action.angle for action in subject.world.actions]
+    return metrics.compute("angles", subject.matrices, subject.mapping, true, max_order=max(64, *orders))
+
+
+def _group_errors(subject: Subject) -> MetricResult:
+    if len(subject.mapping) < len(subject.world.actions):
+        return MetricResult("group_errors", {"inverse": None}, reason="some true actions have no learnt one")
+    ordered = subject.matrices[[subject.mapping[code] for code in range(len(subject.world.actions))]]
+    orders: list[int | None] = [None] * len(ordered)
+    for group in true_groups(subject.world).values():
+        for code in group.codes:
+            orders[code] = group.order
+    return metrics.compute("group_errors", ordered, subject.inverses, orders)
+
+
+def _decomposition(subject: Subject) -> MetricResult:
+    # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane.
+    values, vectors = np.linalg.eigh(np.cov(subject.codes.T))
+    scale = np.sqrt(np.maximum(values, 1e-9 * values.max()))
+    whiten, colour = vectors.T / scale[:, None], vectors * scale
+    return metrics.compute(
+        "decomposition",
+        whiten @ subject.matrices @ colour,
+        true_groups(subject.world),
+        subject.mapping,
+        subject.inverses,
+    )
+
+
+def _prediction(subject: Subject) -> MetricResult:
+    """Random walks from held-out states, in the latent space and in the world, compared in the image."""
+    assert subject.group is not None
+    if len(subject.mapping) < len(subject.world.actions):
+        return MetricResult("prediction", {"within_20": None}, reason="some true actions have no learnt one")
+    rng = numpy_generator(subject.assembly.options.run.seed, NOISE, 3)
+    starts = np.repeat(subject.assembly.split.test, _WALKS)
+    factors = subject.factors[starts]
+    learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
+    latents = subject.in_chunks(subject.model.encode, subject.images(starts, 4))
+    centre = getattr(subject.world, "centre", None)
+    # Backgrounds are bright too, though hardly as bright as what moves.
+    threshold = 0.9 if subject.assembly.options.data.noise_name == "background" else 0.5
+    distances, errors = [], []
+    for _ in range(_HORIZON):
+        actions = rng.integers(len(learnt), size=len(starts))
+        factors = subject.world.act(factors, actions)
+        with torch.no_grad():
+            latents = subject.group.act(latents, torch.from_numpy(learnt[actions]))
+        images = subject.in_chunks(subject.model.decode, latents).mean(1).numpy()
+        truth = subject.data.frames(subject.data.latent_to_index(factors)).mean(3) / 255.0
+        centres = metrics.image_centres(truth) if centre is None else centre(factors)
+        distances.append(metrics.centre_error(images, centres, threshold))
+        errors.append(metrics.pixel_error(images, truth))
+    return metrics.compute("prediction", np.stack(distances), np.stack(errors))
+
+
+def _independence(subject: Subject) -> MetricResult:
+    centre = subject.trained.before.mean(0)
+    trained = subject.trained
+    operators = metrics.fit_operators(
+        trained.before - centre, trained.after - centre, trained.actions, len(subject.world.actions)
+    )
+    return metrics.compute("independence", subject.held_out.before - centre, operators, subject.action_groups)
+
+
+def _lsbd(subject: Subject) -> MetricResult:
+    space = subject.data.factors
+    sizes = tuple(int(size) for size in space.sizes)
+    cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
+    held_out = subject.assembly.split.role(len(subject.data)) == 2
+    grid = subject.codes.reshape(*sizes, -1)
+    return metrics.compute("lsbd", grid, cyclic, held_out=held_out.reshape(sizes))
+
+
+def _mig(subject: Subject) -> MetricResult:
+    return metrics.compute("mig", subject.factors, subject.codes)
+
+
+def _action_prediction(subject: Subject) -> MetricResult:
+    trained, held = subject.trained, subject.held_out
+    test = np.concatenate([np.zeros(len(trained.actions), bool), np.ones(len(held.actions), bool)])
+    return metrics.compute(
+        "action_prediction",
+        np.concatenate([trained.before, held.before]),
+        np.concatenate([trained.after, held.after]),
+        np.concatenate([trained.actions, held.actions]),
+        seed=subject.assembly.options.run.seed,
+        test=test,
+    )
+
+
+@torch.no_grad()
+def _reconstruction(subject: Subject) -> MetricResult:
+    if not all(hasattr(subject.model, part) for part in ("posterior", "decode", "decoder", "likelihood")):
+        return MetricResult("reconstruction", {"squared_error": None}, reason="the model has no decoder")
+    images = subject.images(subject.assembly.split.test, 5)
+    posterior = subject.model.posterior(images)
+    decoded = subject.in_chunks(subject.model.decode, posterior.mean)
+    squared = (decoded - images).square().sum((1, 2, 3)).mean()
+    bound = subject.model.likelihood.loss(subject.model.decoder(posterior.mean).float(), images).mean()
+    values: dict[str, float | None] = {
+        "squared_error": float(squared),
+        "negative_log_likelihood": float(bound),
+        "kl": float(posterior.kl().sum(1).mean()),
+    }
+    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()})
+
+
+MEASURES: dict[str, tuple[Callable[[Subject], MetricResult], bool]] = {
+    "alignment": (_alignment, True),
+    "angles": (_angles, True),
+    "group_errors": (_group_errors, True),
+    "decomposition": (_decomposition, True),
+    "prediction": (_prediction, True),
+    "independence": (_independence, False),
+    "lsbd": (_lsbd, False),
+    "mig": (_mig, False),
+    "action_prediction": (_action_prediction, False),
+    "reconstruction": (_reconstruction, False),
+}
+"""What is measured of a run, in the order of the report; and whether it asks for a model that acts."""
+
+
+def available() -> list[str]:
+    """Every name that can be asked for of a run."""
+    blocked = [f"{name}{_BLOCKS}" for name in metrics.names(of_codes=True) if _takes(name, "blocks")]
+    return [*MEASURES, *(name for name in [*metrics.names(of_codes=True), *blocked] if name not in MEASURES)]
+
+
+def select(asked: Sequence[str], known: Sequence[str], usual: Sequence[str]) -> list[str]:
+    """The names that a request stands for, each once, in the order of ``known``.
+
+    Args:
+        asked: Names, separated by commas or spaces; ``all`` and ``fast`` (all but the slow) stand for several.
+        known: Every name there is.
+        usual: What is meant when nothing is asked for.
+
+    Raises:
+        UsageError: A name that there is not.
+    """
+    words = [word for part in asked for word in part.replace(",", " ").split()]
+    if not words:
+        return list(usual)
+    wanted: set[str] = set()
+    for word in words:
+        if word in ("all", "fast"):
+            wanted |= {name for name in known if word == "all" or not is_slow(name)}
+        elif word in known:
+            wanted.add(word)
+        else:
+            there = ", ".join([*known, "fast", "all"])
+            raise UsageError(f"--metrics: there is no {word!r}{nearest(word, list(known))}; there are: {there}")
+    return [name for name in known if name in wanted]
+
+
+def is_slow(name: str) -> bool:
+    """Whether a metric takes minutes at published sample sizes."""
+    entry = METRICS.get(name.removesuffix(_BLOCKS))
+    return entry is not None and entry.slow
+
+
+def family(name: str) -> str:
+    """What kind of property a measure is of; its own name where it is of none."""
+    entry = METRICS.get(name) or METRICS.get(name.removesuffix(_BLOCKS))
+    return name if entry is None else entry.family
+
+
+def refused(name: str, error: Exception) -> MetricResult:
+    """The place in the report of a metric that refuses what it is given: it says so."""
+    return MetricResult(name, {name: None}, reason=" ".join(str(error).split()))
+
+
+def measure(
+    assembly: Assembly, names: Sequence[str] | None = None, told: Callable[[str], object] | None = None
+) -> list[MetricResult]:
+    """Everything that can be measured of a run; what cannot says why in its place.
+
+    Args:
+        assembly: The run.
+        names: Of ``available()``; None: those of ``MEASURES``.
+        told: Called with the name of each metric before it is computed.
+    """
+    return measure_subject(Subject(assembly), names, told)
+
+
+def measure_subject(
+    subject: Subject, names: Sequence[str] | None = None, told: Callable[[str], object] | None = None
+) -> list[MetricResult]:
+    """The same of a subject, which keeps what it has encoded."""
+    results = []
+    for name in MEASURES if names is None else names:
+        function, acting = MEASURES.get(name, (None, name.endswith(_BLOCKS)))
+        if told is not None:
+            told(name)
+        if acting and subject.group is None:
+            reason = f"{subject.assembly.options.model_name} has no actions"
+            results.append(MetricResult(name, {name: None}, reason=reason))
+            continue
+        try:
+            result = _of_codes(subject, name) if function is None else function(subject)
+        except ValueError as error:
+            result = refused(name, error)
+        result.name = name
+        result.n = result.details.get("samples", result.details.get("test")) if result.n is None else result.n
+        results.append(result)
+    return results
+
+
+def _takes(name: str, option: str) -> bool:
+    return option in inspect.signature(METRICS[name].function).parameters
+
+
+def _of_codes(subject: Subject, name: str) -> MetricResult:
+    """A metric of factors and codes over the states of the world, over the planes of the group if so asked."""
+    plain = name.removesuffix(_BLOCKS)
+    options: dict[str, Any] = {}
+    if plain != name:
+        options["blocks"] = subject.blocks
+    rows = np.arange(len(subject.factors))
+    seed = subject.assembly.options.run.seed
+    if _takes(plain, "seed"):
+        options["seed"] = seed
+    arrays = [subject.factors, subject.codes]
+    if len(rows) > sum(_ROWS) and _takes(plain, "factors_test"):
+        drawn = numpy_generator(seed, NOISE, 7).permutation(len(rows))[: sum(_ROWS)]
+        parts = np.split(drawn, [_ROWS[0]])
+        arrays = [table[part] for part in parts for table in (subject.factors, subject.codes)]
+    return metrics.compute(plain, *arrays, **options)

@@ -1,0 +1,354 @@
+"""Gaps in the table of information against recorded values, closed forms and invariances."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from equiworld.metrics import compute, mig
+from equiworld.metrics.gaps import (
+    assign_codes,
+    dcimig,
+    disentangled_share,
+    dmig,
+    jemmig,
+    mig_sup,
+    modularity,
+    modularity_of_codes,
+    rmig,
+    xmig,
+)
+
+MINI = [
+    "perfect",
+    "permuted_scaled",
+    "monotone",
+    "dead_dims",
+    "rotated",
+    "noisy",
+    "duplicated",
+    "paired",
+    "missing",
+    "sincos",
+    "random",
+    "constant",
+]
+CASES = [("mini", name) for name in MINI] + [
+    ("shapes3d", name) for name in MINI if name not in ("noisy", "paired", "sincos")
+]
+UBISOFT = {"binning": "width_ubisoft", "bins": 10}
+GAPS = [mig, mig_sup, modularity, dmig, xmig, rmig, jemmig, dcimig]
+BLOCKWISE = [mig, mig_sup, modularity, dmig, jemmig, dcimig]
+
+
+def full_grid(*sizes):
+    return np.stack([axis.ravel() for axis in np.meshgrid(*map(np.arange, sizes), indexing="ij")], axis=1)
+
+
+@pytest.mark.parametrize(("space", "name"), CASES)
+def test_disentanglement_lib_is_reproduced(recordings, space, name):
+    factors, codes = recordings.rows(space, name)[:2]
+    published = recordings.expected["disentanglement_lib"]
+    expected = published[f"{space}/{name}/mig"]["scores"]
+    result = mig(factors, codes)
+    assert result.values["mig"] == pytest.approx(expected["discrete_mig"], abs=1e-6)
+    np.testing.assert_allclose(result.details["mutual_information"], expected["mi_matrix"], atol=1e-6)
+    np.testing.assert_allclose(result.details["factor_entropy"], expected["factor_entropy"], atol=1e-6)
+    # Without posterior deviations the robust gap is the same one.
+    assert rmig(factors, codes).values["rmig"] == pytest.approx(expected["discrete_mig"], abs=1e-6)
+    expected = published[f"{space}/{name}/modularity"]["scores"]
+    result = modularity(factors, codes, dead_codes="as_disentanglement_lib")
+    assert result.values["modularity"] == pytest.approx(expected["modularity_score"], abs=1e-6)
+
+
+@pytest.mark.parametrize(("space", "name"), CASES)
+def test_ubisoft_is_reproduced(recordings, space, name):
+    factors, codes = recordings.rows(space, name)[:2]
+    counted = {"dead_codes": "as_disentanglement_lib"}
+    by_code = {"normaliser": "ubisoft_code"}
+    found = {
+        "mig_10bins": mig(factors, codes, **UBISOFT, **by_code),
+        "mig_20bins": mig(factors, codes, **(UBISOFT | {"bins": 20}), **by_code),
+        "mig_sup": mig_sup(factors, codes, **UBISOFT, **by_code, **counted),
+        "dcimig": dcimig(factors, codes, **UBISOFT),
+        "jemmig": jemmig(factors, codes, **UBISOFT),
+        "modularity": modularity(factors, codes, **UBISOFT, **counted),
+    }
+    for metric, result in found.items():
+        expected = recordings.expected["others"][f"{space}/{name}/ubisoft/{metric}"]["scores"]["score"]
+        # A constant code is NaN there, by 0 / 0; it knows nothing, which is 0.
+        assert float(result) == pytest.approx(0.0 if np.isnan(expected) else expected, abs=1e-6), metric
+
+
+@pytest.mark.parametrize(
+    "name", ["perfect", "monotone", "duplicated", "sincos", "missing", "noisy", "constant", "rotated"]
+)
+def test_other_recorded_inputs(recorded, name):
+    expected = recorded.expected["mig"][name]
+    result = mig(recorded.array("mig", "factors"), recorded.array("mig", name), bins=20)
+    assert result.values["mig"] == pytest.approx(expected["mig"], abs=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [(3, 4, 5), (20, 7), (33, 33)])
+@pytest.mark.parametrize("function", [mig, mig_sup, modularity, dmig, jemmig, dcimig])
+def test_perfect_code_on_a_full_grid_scores_one_with_enough_bins(function, sizes):
+    factors = full_grid(*sizes)
+    result = function(factors, factors * 2.5 - 1.0, bins=None)
+    assert float(result) == pytest.approx(1.0, abs=1e-9)
+    assert result.ceiling[result.name] == pytest.approx(1.0, abs=1e-9)
+    exact = function(factors, np.exp(factors / 9), binning="exact")
+    assert float(exact) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_too_few_bins_lower_the_ceiling_and_the_score_reaches_it():
+    factors = full_grid(33, 33)
+    result = mig(factors, factors.astype(float), bins=20)
+    # 33 levels in 20 bins: 13 bins take two levels, 7 take one.
+    information = -(13 * (2 / 33) * np.log(2 / 33) + 7 * (1 / 33) * np.log(1 / 33))
+    assert result.ceiling["mig"] == pytest.approx(information / np.log(33), abs=1e-9)
+    assert result.values["mig"] == pytest.approx(result.ceiling["mig"], abs=1e-12)
+
+
+def test_monotone_maps_change_equal_widths_but_not_equal_counts():
+    factors = full_grid(10, 10)
+    cubed = (factors - 4.5) ** 3
+    assert mig(factors, cubed).values["mig"] < 0.9
+    assert mig(factors, cubed, binning="quantile").values["mig"] == pytest.approx(1.0, abs=1e-9)
+
+
+def test_duplicated_codes():
+    factors = full_grid(4, 6)
+    twice = np.hstack([factors, factors])
+    assert mig(factors, twice).values["mig"] == pytest.approx(0.0, abs=1e-12)
+    assert mig_sup(factors, twice).values["mig_sup"] == pytest.approx(1.0)
+    assert dcimig(factors, twice).values["dcimig"] == pytest.approx(1.0)
+    assert xmig(factors, twice).values["xmig"] == pytest.approx(0.0, abs=1e-12)
+    # H(v, z*) - I + I = H(v), of at most H(v) + log 20.
+    expected = np.mean([1 - np.log(size) / (np.log(size) + np.log(20)) for size in (4, 6)])
+    assert jemmig(factors, twice).values["jemmig"] == pytest.approx(expected)
+
+
+def test_single_code_dimension_has_no_rival():
+    factors = full_grid(5, 5)
+    result = mig(factors, factors[:, :1].astype(float))
+    np.testing.assert_allclose(result.details["per_factor"], [1.0, 0.0], atol=1e-12)
+
+
+def test_modularity_of_two_equal_informations():
+    matrix = np.array([[0.4, 0.4, 0.0, 0.0], [0.7, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(modularity_of_codes(matrix), [1 - 1 / 3, 1.0, 0.0])
+
+
+def test_disentangled_share_takes_the_best_code_of_each_factor():
+    matrix = np.array([[0.9, 0.1], [0.5, 0.2], [0.6, 0.65]])
+    assert disentangled_share(matrix, np.array([1.0, 1.0])) == pytest.approx((0.8 + 0.05) / 2)
+
+
+def test_codes_are_assigned_one_to_one():
+    matrix = np.array([[0.9, 0.8, 0.0], [0.7, 0.1, 0.0]])
+    assert assign_codes(matrix, np.array([1.0, 1.0, 0.0])) == [1, 0, None]
+
+
+def test_dead_codes_are_left_out_of_modularity_by_default(recordings):
+    factors, codes = recordings.rows("shapes3d", "dead_dims")[:2]
+    result = modularity(factors, codes)
+    assert result.values["modularity"] == pytest.approx(1.0, abs=1e-3)
+    assert result.details["active"] == [True] * 6 + [False] * 3
+    assert modularity(factors, codes, dead_codes="as_disentanglement_lib").values["modularity"] < 0.9
+    noise = recordings.rows("shapes3d", "random")[1]
+    assert modularity(factors, noise).values["modularity"] == 0.0
+
+
+def test_dependent_factors_bound_mig_but_not_dmig():
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 6, 6000)
+    second = np.where(rng.random(6000) < 0.7, first, rng.integers(0, 6, 6000))
+    factors = np.stack([first, second], axis=1)
+    codes = factors.astype(float)
+    assert mig(factors, codes).values["mig"] < 0.7
+    result = dmig(factors, codes)
+    assert result.values["dmig"] == pytest.approx(1.0, abs=1e-9)
+    assert result.ceiling["dmig"] == pytest.approx(1.0, abs=1e-9)
+    # Named the other way round, each factor's own code is the worse one.
+    assert dmig(factors, codes, assigned=[1, 0]).values["dmig"] == pytest.approx(-1.0, abs=1e-9)
+    wide = np.hstack([codes, rng.standard_normal((6000, 1))])
+    assert xmig(factors, wide).values["xmig"] == pytest.approx(1.0, abs=0.02)
+
+
+def test_determined_factors_are_left_out_of_dmig():
+    factors = full_grid(4, 3)[:, [0, 0, 1]]
+    result = dmig(factors, factors.astype(float))
+    assert result.details["determined_factors"] == [0, 1]
+    assert result.values["dmig"] == pytest.approx(1.0)
+    result = dmig(factors[:, :2], factors[:, :2].astype(float))
+    assert result.values["dmig"] is None
+    assert result.reason == "each factor is determined by another"
+
+
+def test_xmig_needs_a_free_code():
+    factors = full_grid(4, 3)
+    result = xmig(factors, factors.astype(float))
+    assert result.values["xmig"] is None
+    assert "no free one" in result.reason
+    leaking = np.hstack([factors, factors[:, :1]]).astype(float)
+    assert xmig(factors, leaking, assigned=[0, 1]).details["per_factor"] == pytest.approx([0.0, 1.0])
+
+
+def test_posterior_deviations_blur_the_robust_gap():
+    factors = full_grid(5, 5)
+    codes = factors.astype(float)
+    sharp = rmig(factors, codes, deviations=np.full(codes.shape, 1e-3)).values["rmig"]
+    soft = rmig(factors, codes, deviations=np.full(codes.shape, 0.7)).values["rmig"]
+    blind = rmig(factors, codes, deviations=np.full(codes.shape, 1e3)).values["rmig"]
+    assert sharp == pytest.approx(1.0, abs=1e-6)
+    assert 0.1 < soft < 0.7
+    assert blind == pytest.approx(0.0, abs=1e-4)
+    # One bin border at 0, two values at -1 and 1: the mass on the wrong side is known.
+    pair = np.array([[0], [1]])
+    wrong = 0.15865525393145707
+    known = np.log(2) + wrong * np.log(wrong) + (1 - wrong) * np.log(1 - wrong)
+    result = rmig(pair, 2.0 * pair - 1, deviations=np.ones((2, 1)), bins=2, interval=(-4, 4))
+    assert result.values["rmig_nats"] == pytest.approx(known, abs=1e-9)
+    with pytest.raises(ValueError, match="deviations must be positive"):
+        rmig(pair, pair, deviations=np.zeros((2, 1)))
+
+
+def circles(recordings, space):
+    factors = recordings.rows(space, "perfect")[0]
+    codes = recordings.rows(space, "sincos")[1]
+    factors, codes = factors[:400], codes[:400]
+    return factors, codes, [[2 * index, 2 * index + 1] for index in range(factors.shape[1])]
+
+
+@pytest.mark.parametrize("function", BLOCKWISE)
+def test_circles_score_as_perfect_in_blocks(recordings, function):
+    factors, codes, blocks = circles(recordings, "mini")
+    result = function(factors, codes, blocks=blocks)
+    assert float(result) == pytest.approx(1.0, abs=0.02)
+    assert result.ceiling[result.name] == pytest.approx(float(result), abs=0.02)
+    if function is not jemmig:
+        assert result.predictor == "knn"
+    noise = np.random.default_rng(0).standard_normal(codes.shape)
+    chance = function(factors, noise, blocks=blocks)
+    assert float(chance) < (0.03 if function is not jemmig else 0.6)
+
+
+def test_circles_of_many_levels_score_low_without_blocks(recordings):
+    factors, codes, blocks = circles(recordings, "shapes3d")
+    assert mig(factors, codes).values["mig"] == pytest.approx(0.12, abs=0.03)
+    assert mig(factors, codes, blocks=blocks).values["mig"] == pytest.approx(1.0, abs=0.02)
+    # A block of the wrong dimensions does not help.
+    wrong = [[0, 2], [1, 3], [4, 6], [5, 7], [8, 10], [9, 11]]
+    assert mig(factors, codes, blocks=wrong).values["mig"] < 0.2
+
+
+def test_compute_finds_chance_and_ceiling_of_blocks():
+    factors = full_grid(6, 5, 4)
+    angles = 2 * np.pi * factors / np.array([6, 5, 4])
+    codes = np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(factors), -1)
+    result = compute("mig", factors, codes, blocks=[[0, 1], [2, 3], [4, 5]])
+    assert result.values["mig"] == pytest.approx(1.0, abs=1e-9)
+    assert result.ceiling["mig"] == pytest.approx(1.0, abs=1e-9)
+    assert abs(result.chance["mig"]) < 0.1
+    assert result.n == 120
+
+
+@pytest.mark.parametrize("estimator", ["binned", "knn"])
+def test_quantities(estimator):
+    rng = np.random.default_rng(0)
+    factors = rng.random((800, 3))
+    assert mig(factors, factors * [1, -2, 3], estimator=estimator).values["mig"] > 0.9
+    assert dmig(factors, factors * [1, -2, 3], estimator=estimator).values["dmig"] > 0.9
+    assert mig(factors, rng.random((800, 3)), estimator=estimator).values["mig"] < 0.05
+    mixed = np.hstack([rng.integers(0, 4, (800, 1)), factors[:, :1]])
+    result = mig(mixed, mixed, estimator=estimator)
+    assert result.values["mig"] > 0.9
+    assert modularity(mixed, mixed, estimator=estimator).values["modularity"] > 0.95
+    whole = mig(mixed, mixed, estimator=estimator, continuous=[0, 1])
+    assert whole.values["mig"] > 0.9
+
+
+def test_whole_numbers_named_continuous_are_cut_into_bins():
+    factors = np.arange(100)[:, None]
+    assert mig(factors, factors).details["factor_entropy"] == pytest.approx([np.log(100)])
+    assert mig(factors, factors, continuous=[0]).details["factor_entropy"] == pytest.approx([np.log(20)])
+
+
+@pytest.mark.parametrize("function", GAPS)
+def test_constant_factor_is_left_out_and_named(function):
+    grid = full_grid(4, 5)
+    factors = np.hstack([grid, np.zeros((20, 1), dtype=int)])
+    codes = np.hstack([grid, np.zeros((20, 1))])
+    result = function(factors, codes)
+    assert float(result) == pytest.approx(1.0)
+    assert result.details["constant_factors"] == [2]
+    if "per_factor" in result.details:
+        assert result.details["per_factor"][2] is None
+
+
+@pytest.mark.parametrize("function", GAPS)
+def test_no_varying_factor_says_so(function):
+    result = function(np.zeros((5, 2)), np.arange(5.0)[:, None])
+    assert set(result.values.values()) == {None}
+    assert result.reason == "no factor varies in the sample"
+
+
+@pytest.mark.parametrize("function", GAPS)
+def test_constant_codes_and_single_ones_have_values(function):
+    factors = full_grid(4, 5)
+    for codes in (np.full((20, 3), 7.0), factors[:, :1].astype(float)):
+        result = function(factors, codes)
+        for value in result.values.values():
+            assert value is None or (value >= 0 and np.isfinite(value))
+        assert all(value is not None for value in result.values.values()) or result.reason
+    single = function(factors[:, :1], factors.astype(float))
+    assert float(single) == pytest.approx(1.0) or "only one varies" in single.reason
+
+
+@pytest.mark.parametrize("function", GAPS)
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**20))
+def test_invariant_to_order_and_scale_of_codes_and_order_of_rows(function, seed):
+    rng = np.random.default_rng(seed)
+    factors = rng.integers(0, [4, 3], (90, 2))
+    # Shares of whole numbers, away from the edges of 19 bins, so that rounding and signs move nothing across an edge.
+    codes = np.column_stack([factors @ [3, 1], factors[:, 1], rng.integers(0, 5, 90)]).astype(float)
+    columns, rows = rng.permutation(3), rng.permutation(90)
+    moved = codes[rows][:, columns] * 2.0 ** rng.integers(-4, 4, 3) * rng.choice([-1, 1], 3)
+    first, second = (float(function(*pair, bins=19)) for pair in ((factors, codes), (factors[rows], moved)))
+    assert first == pytest.approx(second, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("factors", "codes", "options", "message"),
+    [
+        (np.zeros((3, 1)), np.zeros((4, 1)), {}, "differ in rows"),
+        (np.zeros((3, 1)), np.full((3, 1), np.nan), {}, "not finite"),
+        (np.zeros((3, 1)), np.zeros((3, 0)), {}, "empty"),
+        (np.arange(3)[:, None], np.zeros((3, 1)), {"bins": 0}, "bins must be at least 1"),
+        (np.arange(3)[:, None], np.zeros((3, 1)), {"estimator": "mine"}, "estimator must be one of"),
+        (np.arange(3)[:, None], np.zeros((3, 1)), {"normaliser": "code"}, "normaliser must be"),
+        (np.arange(3)[:, None], np.zeros((3, 1)), {"blocks": [[0, 1]]}, "blocks name dimension 1"),
+        (
+            np.arange(3)[:, None],
+            np.zeros((3, 1)),
+            {"normaliser": "ubisoft_code", "estimator": "knn"},
+            "needs the entropy of codes",
+        ),
+    ],
+)
+def test_bad_input(factors, codes, options, message):
+    with pytest.raises(ValueError, match=message):
+        compute("mig", factors, codes, **options)
+
+
+def test_bad_options_of_the_others():
+    factors = full_grid(3, 3)
+    with pytest.raises(ValueError, match="dead_codes must be one of"):
+        modularity(factors, factors, dead_codes="drop")
+    with pytest.raises(ValueError, match="assigned must name one of 2 codes"):
+        dmig(factors, factors, assigned=[0, 2])
+    with pytest.raises(ValueError, match="one code to two factors"):
+        xmig(factors, factors, assigned=[1, 1])
+    with pytest.raises(ValueError, match="low < high"):
+        rmig(factors, factors, interval=(1, 1))

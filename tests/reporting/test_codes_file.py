@@ -1,0 +1,105 @@
+"""Files of factors and codes: what is read, what is refused in one line, what comes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from equiworld import evaluate, metrics
+from equiworld.reporting.codes_file import read_codes
+
+
+@pytest.fixture
+def arrays() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    factors = np.stack(np.divmod(np.arange(64), 8), axis=1)
+    return {"factors": factors, "codes": np.hstack([factors, rng.normal(size=(64, 1))])}
+
+
+def test_results_and_page_lie_beside_the_file(
+    tmp_path: Path, arrays: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "codes.npz", **arrays)
+    assert evaluate.main([str(tmp_path / "codes.npz"), "--metrics", "mig", "--report"]) == 0
+    content = json.loads((tmp_path / "codes.metrics.json").read_text())
+    expected = metrics.compute("mig", arrays["factors"], arrays["codes"])
+    assert content["values"]["mig.mig"] == pytest.approx(expected.values["mig"])
+    assert content["results"][0]["ceiling"]["mig"] == pytest.approx(expected.ceiling["mig"])
+    assert content["results"][0]["chance"]["mig"] == pytest.approx(expected.chance["mig"])
+    page = (tmp_path / "codes.report.html").read_text()
+    assert "mig: mutual information" in page and "Latents by factor" in page and 'class="explorer"' not in page
+    said = capsys.readouterr()
+    assert said.err == "" and str(tmp_path / "codes.report.html") in said.out
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        "codes.metrics.json",
+        "codes.npz",
+        "codes.report.html",
+    ]
+
+
+def test_test_rows_reach_the_metrics(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    more = {f"{name}_test": table[:16] for name, table in arrays.items()}
+    np.savez(tmp_path / "codes.npz", **arrays, **more)
+    read = read_codes(tmp_path / "codes.npz")
+    assert {name: len(table) for name, table in read.items()} == {
+        "factors": 64,
+        "codes": 64,
+        "factors_test": 16,
+        "codes_test": 16,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": None}, "has no array codes; its arrays are: factors"),
+        ({"codes": None, "factors": None}, "has no array factors and no codes; its arrays are: none"),
+        ({"codes": np.zeros(64)}, "codes must be a table of numbers, not float64 [64]"),
+        ({"codes": np.full((64, 2), "a")}, "codes must be a table of numbers"),
+        ({"codes": np.full((64, 2), np.nan)}, "codes holds numbers that are not finite"),
+        ({"codes": np.zeros((63, 2))}, "factors has 64 rows, and codes 63"),
+        ({"codes": np.array([[None]])}, "is not a file of plain arrays"),
+        ({"codes_test": np.zeros((9, 3))}, "has codes_test alone"),
+        ({"codes_test": np.zeros((9, 2)), "factors_test": np.zeros((9, 2))}, "codes has 3 columns, and codes_test 2"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    tmp_path: Path, arrays: dict[str, Any], capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    given = {name: table for name, table in (arrays | change).items() if table is not None}
+    np.savez(tmp_path / "codes.npz", **given)
+    assert evaluate.main([str(tmp_path / "codes.npz")]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and message in said.err
+    assert [path.name for path in tmp_path.iterdir()] == ["codes.npz"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{file}", "--metrics=nothing"], "--metrics: there is no 'nothing'"),
+        (["{file}", "--metrics=alignment"], "--metrics: there is no 'alignment'"),
+        (["{file}", "--figures"], "--figures needs a run"),
+        (["{file}", "{run}"], "it cannot be compared with runs"),
+        (["nowhere.npz"], "nowhere.npz: there is no such file"),
+        (["{text}"], "is not a file of plain arrays"),
+    ],
+)
+def test_wrong_requests_are_one_line(
+    tmp_path: Path,
+    arrays: dict[str, Any],
+    trained: dict[str, Path],
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    np.savez(tmp_path / "codes.npz", **arrays)
+    (tmp_path / "text.npz").write_text("nothing of the kind")
+    places = {"file": tmp_path / "codes.npz", "run": trained["vae"], "text": tmp_path / "text.npz"}
+    assert evaluate.main([argument.format(**places) for argument in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and message in said.err
