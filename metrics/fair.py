@@ -155,7 +155,7 @@ def fairness(
     )
 
 
-@metric("fairness_hist", family="prediction", of_codes=True)
+@metric("fairness_hist", family="prediction", of_codes=True, slow=True)
 def fairness_hist(
     factors: Any,
     codes: Any,

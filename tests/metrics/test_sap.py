@@ -50,7 +50,7 @@ def test_recorded_values(recordings, space, name):
 def test_recorded_values_of_trees(recordings, name):
     result = sap(*recordings.rows("mini", name), predictor="tree_ubisoft")
     expected = recordings.expected["others"][f"mini/{name}/ubisoft/sap_tree"]["scores"]["score"]
-    assert result.values["sap"] == pytest.approx(expected, abs=1e-3)
+    assert result.values["sap"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_attainable_maximum_of_the_svm_is_far_below_one(recordings):
