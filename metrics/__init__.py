@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .agreement import udr
 from .angles import (
     angle_report,
     closure_error,
@@ -17,59 +18,110 @@ from .angles import (
     wrap_angle,
 )
 from .assignment import align_actions, alignment
+from .contrast import c_ima, local_contrasts
+from .dci_scores import dci, dci_forest, dci_hist, dci_lasso
 from .discretise import discretise
-from .downstream import action_prediction
-from .gaps import mig
+from .downstream import action_prediction, factor_prediction
+from .explicit import explicitness
+from .fair import fairness, fairness_hist, inter_group_fairness
+from .gaps import dcimig, dmig, jemmig, mig, mig_sup, modularity, rmig, xmig
+from .importance import completeness_from_importance, disentanglement_from_importance
 from .independence import fit_operators, independence
-from .information import entropy, mutual_information
+from .infomec import infomec
+from .information import entropy, informative_blocks, mutual_information, neighbour_information
+from .irs import irs
+from .leakage import factor_leakage
 from .lsbd import lsbd
+from .mcc import mcc
 from .prediction import centre_error, image_centres, pixel_error, prediction_report
+from .predictors import Progress
 from .registry import METRICS, Metric, compute, metric, names
 from .report import aggregate, flatten, reasons, table
 from .result import MetricResult, json_safe
+from .sampling import CodeTable, beta_vae, factor_vae, z_diff, z_max_var, z_min_var
+from .sap import sap
 from .structure import CyclicFactor, Decomposition, compare_decomposition, decomposition, decomposition_report
+from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_correlation, unsupervised
 
 __all__ = [
     "METRICS",
+    "CodeTable",
     "CyclicFactor",
     "Decomposition",
     "Metric",
     "MetricResult",
+    "Progress",
     "action_prediction",
     "aggregate",
     "align_actions",
     "alignment",
     "angle_report",
+    "beta_vae",
+    "c_ima",
     "centre_error",
     "closure_error",
     "closure_errors",
     "commutator_error",
     "commutator_errors",
     "compare_decomposition",
+    "completeness_from_importance",
     "compute",
+    "dci",
+    "dci_forest",
+    "dci_hist",
+    "dci_lasso",
+    "dcimig",
     "decomposition",
     "decomposition_report",
     "discretise",
+    "disentanglement_from_importance",
+    "dmig",
     "entropy",
+    "explicitness",
+    "factor_leakage",
+    "factor_prediction",
+    "factor_vae",
+    "fairness",
+    "fairness_hist",
     "fit_operators",
     "flatten",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
     "group_errors",
     "image_centres",
     "independence",
+    "infomec",
+    "informative_blocks",
+    "inter_group_fairness",
     "inverse_error",
     "inverse_errors",
+    "irs",
+    "jemmig",
     "json_safe",
+    "local_contrasts",
     "lsbd",
+    "mcc",
     "metric",
     "mig",
+    "mig_sup",
+    "modularity",
     "mutual_information",
     "names",
     "nearest_order",
+    "neighbour_information",
     "order_error",
     "pixel_error",
     "prediction_report",
     "reasons",
+    "rmig",
     "rotation_angles",
+    "sap",
     "table",
+    "udr",
+    "unsupervised",
     "wrap_angle",
+    "xmig",
+    "z_diff",
+    "z_max_var",
+    "z_min_var",
 ]

@@ -51,17 +51,26 @@ def _group_errors(subject: Subject) -> MetricResult:
 
 
 def _decomposition(subject: Subject) -> MetricResult:
+    """The structure of free linear maps between codes, one for each inferred action (each true one without these).
+
+    The bank's own matrices are of the chosen form, and would answer half of the question.
+    """
+    held_out = subject.held_out
+    if subject.group is None:
+        actions, number = held_out.actions, len(subject.world.actions)
+        mapping = {code: code for code in range(number)}
+    else:
+        actions, number, mapping = subject.inferred, len(subject.matrices), subject.mapping
+    centre = subject.codes.mean(0)
     # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane.
     values, vectors = np.linalg.eigh(np.cov(subject.codes.T))
-    scale = np.sqrt(np.maximum(values, 1e-9 * values.max()))
-    whiten, colour = vectors.T / scale[:, None], vectors * scale
-    return metrics.compute(
-        "decomposition",
-        whiten @ subject.matrices @ colour,
-        true_groups(subject.world),
-        subject.mapping,
-        subject.inverses,
-    )
+    whiten = vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))
+    before, after = (held_out.before - centre) @ whiten, (held_out.after - centre) @ whiten
+    # Actions that are never inferred do nothing that could be seen.
+    maps = np.repeat(np.eye(before.shape[1])[None], number, axis=0)
+    seen = np.unique(actions)
+    maps[seen] = metrics.fit_operators(before, after, np.searchsorted(seen, actions), len(seen))
+    return metrics.compute("decomposition", maps, true_groups(subject.world), mapping, subject.inverses)
 
 
 def _prediction(subject: Subject) -> MetricResult:
@@ -147,7 +156,7 @@ MEASURES: dict[str, tuple[Callable[[Subject], MetricResult], bool]] = {
     "alignment": (_alignment, True),
     "angles": (_angles, True),
     "group_errors": (_group_errors, True),
-    "decomposition": (_decomposition, True),
+    "decomposition": (_decomposition, False),
     "prediction": (_prediction, True),
     "independence": (_independence, False),
     "lsbd": (_lsbd, False),

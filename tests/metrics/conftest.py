@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ class Recordings:
     "leakage", "udr") and a key such as "mini/noisy/mig".
     """
 
-    SIZES = {"mini": (5, 5, 5, 5), "shapes3d": (10, 10, 10, 8, 4, 15)}
+    SIZES: ClassVar = {"mini": (5, 5, 5, 5), "shapes3d": (10, 10, 10, 8, 4, 15)}
 
     def __init__(self):
         with np.load(DATA / "representations.npz") as arrays:
