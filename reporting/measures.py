@@ -84,8 +84,8 @@ def _prediction(subject: Subject) -> MetricResult:
     learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
     latents = subject.in_chunks(subject.model.encode, subject.images(starts, 4))
     centre = getattr(subject.world, "centre", None)
-    # Backgrounds are bright too, though hardly as bright as what moves.
-    threshold = 0.9 if subject.assembly.options.data.noise_name == "background" else 0.5
+    # Backgrounds are bright too, though not as bright as what moves.
+    threshold = 0.95 if subject.assembly.options.data.noise_name == "background" else 0.5
     distances, errors = [], []
     for _ in range(_HORIZON):
         actions = rng.integers(len(learnt), size=len(starts))

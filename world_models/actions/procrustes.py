@@ -40,8 +40,8 @@ class Schedule:
         refine_steps: Updates of refinement, over which rates fall along a cosine to a hundredth.
         warm_up: Updates at the start of refinement over which rates rise.
         search_rate: Learning rate while searching, as a share of the full one.
-        pairs_first: With several actions between images, the share of refinement that looks at pairs by themselves:
-            a wrong guess would spoil all that follows it in a window, and at first there are many.
+        pairs_first: With several unknown actions between images, or static latents, the share of refinement that
+            looks at pairs by themselves: a wrong guess would spoil all that follows it in a window.
         evenness: Weight, during that share, of how unevenly codes are spread round their circles. Several actions at a
             time can explain a jump of the code, and a jump where the world wraps round is what reconstruction likes.
         tightening: By how much the weight of the dispersion has grown at the end of refinement.
@@ -259,7 +259,8 @@ class Procrustes(Estimator):
     # 3. Refine.
 
     def _refine_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
-        loose = self.problem.steps > 1 and self._done(step) < self.schedule.pairs_first
+        # Where a guess may be wrong, codes find their places pair by pair first.
+        loose = self.problem.doubtful and self._done(step) < self.schedule.pairs_first
         windows = batch.index
         if loose:
             batch = as_pairs(batch)
@@ -285,7 +286,7 @@ class Procrustes(Estimator):
             "group_penalty": group_penalty,
             "loss": reconstruction + penalty + self._weight(step) * aligned.dispersion + group_penalty,
         }
-        if loose and not self.problem.labelled:
+        if loose:
             terms["unevenness"] = unevenness(posterior.mean[windows][..., : model.group_latents])
             terms["loss"] = terms["loss"] + self.schedule.evenness * terms["unevenness"]
         if self.policy is not None:

@@ -47,6 +47,11 @@ class Problem:
     pairs: int = 4000
     restarts: int = 48
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether some of what is inferred at first is likely to be wrong."""
+        return not self.labelled and (self.steps > 1 or self.static_latents > 0)
+
     def words(self, actions: Tensor) -> tuple[Words, Tensor | None]:
         """What may have happened in each pair, and what did where that is given, from true actions ``[n, 1, N]``."""
         if not self.labelled:
@@ -140,7 +145,8 @@ def judge(fit: Fit, agreement: float, use: Tensor, problem: Problem) -> tuple[st
     least_use = float(use.min()) * len(use)
     single = off_plane <= 0.2 and smallest > 2 * off_plane
     # Whitened latents have squared length D on average: what no word explains must be a small part of that.
-    explained = float(fit.error) <= 0.2 * fit.basis.shape[-1]
+    # Backgrounds leave less of the code to what moves, so that it tears more easily.
+    explained = float(fit.error) <= (0.15 if problem.static_latents else 0.2) * fit.basis.shape[-1]
     # Of several actions the outcomes lie closer together, and the codes of the search are only so precise.
     needed = 0.98 if problem.steps == 1 else 0.95
     accepted = agreement >= needed and (problem.labelled or least_use >= 0.5) and single and explained
