@@ -41,6 +41,7 @@ from .result import MetricResult, json_safe
 from .sampling import CodeTable, beta_vae, factor_vae, z_diff, z_max_var, z_min_var
 from .sap import sap
 from .structure import CyclicFactor, Decomposition, compare_decomposition, decomposition, decomposition_report
+from .suite import evaluate
 from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_correlation, unsupervised
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "disentanglement_from_importance",
     "dmig",
     "entropy",
+    "evaluate",
     "explicitness",
     "factor_leakage",
     "factor_prediction",

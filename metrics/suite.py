@@ -1,0 +1,121 @@
+"""Many metrics of one representation on one data set: every state is encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from .checks import Floats, Ints
+from .registry import METRICS, compute
+from .registry import names as registered
+from .result import MetricResult
+
+
+class Factored(Protocol):
+    """What is read of a data set: the generative-factor API."""
+
+    def __len__(self) -> int:
+        """How many states there are."""
+        ...
+
+    def generative_factors(self, index: Any) -> Any:
+        """Factor values of states, int ``[N, K]``."""
+        ...
+
+    def images(self, index: Any) -> Any:
+        """Their images, ``[N, ...]``."""
+        ...
+
+
+def evaluate(
+    representation: Callable[[Any], Any],
+    dataset: Factored,
+    names: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    rows: tuple[int, int] = (10_000, 5_000),
+    batch: int = 256,
+    reference: bool | None = None,
+    told: Callable[[str], object] | None = None,
+) -> dict[str, MetricResult]:
+    """Computes metrics of a representation over a data set.
+
+    Args:
+        representation: Gives codes ``[n, D]`` (arrays or tensors) for a batch of the data set's images.
+        dataset: States with factors and images.
+        names: Metrics of factors and codes; None: all that do not take minutes.
+        seed: Source of the choice of states, and of what is random in the metrics.
+        rows: States to fit on and to test on, at most. A data set that has fewer is split in the same proportion.
+        batch: Images that are encoded at a time.
+        reference: As in ``compute``: whether chance and ceiling are found by computing.
+        told: Called with the name of each metric before it is computed.
+
+    Returns:
+        Results by name; a metric that refuses the data says so in its place.
+
+    Raises:
+        ValueError: A name that is not that of a metric of factors and codes, or rows below 1.
+
+    Example:
+        >>> import numpy as np
+        >>> class Grid:
+        ...     def __len__(self):
+        ...         return 25
+        ...
+        ...     def generative_factors(self, index):
+        ...         return np.stack(np.divmod(index, 5), axis=1)
+        ...
+        ...     def images(self, index):
+        ...         return self.generative_factors(index)
+        >>> round(evaluate(lambda images: images, Grid(), ["mcc"])["mcc"].values["mcc"], 6)
+        1.0
+    """
+    known = registered(of_codes=True)
+    wanted = [name for name in known if not METRICS[name].slow] if names is None else list(names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not a metric of factors and codes; there are: {', '.join(known)}")
+    train, test = choose_states(len(dataset), rows, seed)
+    states = np.concatenate([train, test])
+    codes = encode(representation, dataset, states, batch)
+    factors = np.asarray(dataset.generative_factors(states))
+    cut = len(train)
+    results = {}
+    for name in wanted:
+        if told is not None:
+            told(name)
+        try:
+            results[name] = compute(
+                name, factors[:cut], codes[:cut], factors[cut:], codes[cut:], seed=seed, reference=reference
+            )
+        except ValueError as error:  # it says so in its place
+            results[name] = MetricResult(name, {name: None}, reason=" ".join(str(error).split()), n=cut)
+    return results
+
+
+def choose_states(number: int, rows: tuple[int, int], seed: int) -> tuple[Ints, Ints]:
+    """Different states to fit on and to test on, at random.
+
+    Raises:
+        ValueError: Rows below 1, or fewer than two states.
+    """
+    if min(rows) < 1 or number < 2:
+        raise ValueError(f"rows must be 1 or more and states 2 or more, not {rows} of {number}")
+    order = np.random.default_rng(seed).permutation(number).astype(np.int64)
+    fit, test = rows
+    if number < fit + test:
+        fit = min(max(1, round(number * fit / (fit + test))), number - 1)
+    return order[:fit], order[fit : fit + test]
+
+
+def encode(representation: Callable[[Any], Any], dataset: Factored, states: Ints, batch: int = 256) -> Floats:
+    """Codes of states ``[N, D]``, encoded batch by batch."""
+    pieces = []
+    for start in range(0, len(states), batch):
+        codes = representation(dataset.images(states[start : start + batch]))
+        # Tensors need to be taken off their graph and device first.
+        codes = codes.detach().cpu() if hasattr(codes, "detach") else codes
+        pieces.append(np.asarray(codes, dtype=np.float64))
+    return np.concatenate(pieces)

@@ -1,0 +1,67 @@
+"""Many metrics at once: what is encoded, how often, and what is said of names and data that cannot be used."""
+
+import numpy as np
+import pytest
+import torch
+
+from equiworld.datasets import FactorDataset
+from equiworld.envs import FlatLand
+from equiworld.metrics import MetricResult, compute, evaluate
+from equiworld.metrics.suite import choose_states
+
+DATA = FactorDataset(FlatLand(period=9, stride=2, radius=3, size=16))
+
+
+class Counting:
+    """Tells the disc's phases from the picture, and how often each picture was shown."""
+
+    def __init__(self):
+        self.pictures = DATA.images(np.arange(len(DATA))).flatten(1)
+        phases = 2 * np.pi * DATA.generative_factors(np.arange(len(DATA))) / 9
+        self.codes = torch.from_numpy(np.stack([np.cos(phases), np.sin(phases)], -1).reshape(len(DATA), -1))
+        self.shown = np.zeros(len(DATA), dtype=int)
+
+    def __call__(self, images):
+        states = torch.cdist(images.flatten(1), self.pictures).argmin(1)
+        np.add.at(self.shown, states.numpy(), 1)
+        return self.codes[states].requires_grad_()
+
+
+def test_every_state_is_encoded_once_for_all_metrics():
+    model = Counting()
+    results = evaluate(model, DATA, ["mig", "sap", "mcc"], batch=10)
+    assert list(results) == ["mig", "sap", "mcc"]
+    assert model.shown.tolist() == [1] * 81
+    assert all(isinstance(result, MetricResult) and result.seconds is not None for result in results.values())
+    assert results["mig"].n == 54
+
+
+def test_it_is_what_compute_says_of_the_same_rows():
+    train, test = choose_states(81, (10_000, 5_000), 3)
+    phases = 2 * np.pi * DATA.generative_factors(np.arange(81)) / 9
+    codes = np.stack([np.cos(phases), np.sin(phases)], -1).reshape(81, -1)
+    factors = DATA.generative_factors(np.arange(81))
+    expected = compute("sap", factors[train], codes[train], factors[test], codes[test], seed=3)
+    assert evaluate(Counting(), DATA, ["sap"], seed=3)["sap"].values == pytest.approx(expected.values)
+
+
+@pytest.mark.parametrize(
+    ("number", "rows", "sizes"), [(100, (50, 20), (50, 20)), (30, (200, 100), (20, 10)), (2, (10, 5), (1, 1))]
+)
+def test_states_to_fit_on_and_to_test_on_are_different(number, rows, sizes):
+    train, test = choose_states(number, rows, 0)
+    assert (len(train), len(test)) == sizes
+    assert len({*train.tolist(), *test.tolist()}) == sum(sizes)
+    assert max(train.max(), test.max()) < number
+
+
+def test_what_cannot_be_measured_is_said():
+    with pytest.raises(ValueError, match="'alignment' is not a metric of factors and codes; there are: beta_vae"):
+        evaluate(Counting(), DATA, ["alignment"])
+    with pytest.raises(ValueError, match="rows must be 1 or more"):
+        evaluate(Counting(), DATA, ["mig"], rows=(0, 5))
+    heard = []
+    results = evaluate(lambda images: np.full((len(images), 2), np.nan), DATA, ["mig"], told=heard.append)
+    assert results["mig"].values == {"mig": None}
+    assert "not finite" in results["mig"].reason
+    assert heard == ["mig"]
