@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from equiworld.evaluate import Subject
+from equiworld.reporting.subject import Subject
 from equiworld.world_models import load_run
 from equiworld.world_models.panels import action_rows, grid
 
