@@ -1,8 +1,8 @@
 """What the metrics cost at published sample sizes, and beside the same metrics computed as published.
 
-Three parts: every metric of factors and codes on a factor space of the size of 3D Shapes with ten codes; the sampling metrics
-with every draw encoded anew, as published, against codes encoded once; boosted trees one factor after another against
-all at once, and against histograms. Raw results go to results/metrics.json.
+Three parts: every metric of factors and codes on a factor space of the size of 3D Shapes with ten codes; the sampling
+metrics with every draw encoded anew, as published, against codes encoded once; boosted trees one factor after another
+against all at once, and against histograms. Raw results go to results/metrics.json.
 
     python benchmarks/metrics.py
 """
