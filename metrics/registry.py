@@ -87,8 +87,8 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
     Args:
         name: A registered name.
         *arrays: The metric's arrays, in the order of its function.
-        reference: Whether to find out what a random and a perfect code would score on these factors, with the same
-            settings and as many rows. None: where that takes seconds rather than minutes.
+        reference: Whether to find out what a code that knows nothing and a perfect code would score on these factors,
+            with the same settings and as many rows. None: where that takes seconds rather than minutes.
         **options: Its options by name; its arrays may be given by name too.
 
     Raises:
@@ -103,6 +103,7 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}; there are: {', '.join(names())}")
     entry = METRICS[name]
+    options = {_SAME_AS.get(key, key) if entry.of_codes else key: value for key, value in options.items()}
     began = time.perf_counter()
     result = entry(*arrays, **options)
     result.seconds = time.perf_counter() - began
@@ -112,42 +113,82 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
 
 
 _ARRAYS = ("factors", "codes", "factors_test", "codes_test")
+_SAME_AS = {"factors_train": "factors", "codes_train": "codes"}
+_CHEAP, _DRAWS = 0.2, 5  # seconds below which chance is the mean of so many draws
 
 
 def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
     """Fills in chance and ceiling where the metric did not know them in closed form.
 
-    The random code is standard normal and knows nothing of the factors; the perfect one is the factors themselves,
-    each scaled to unit variance, one to a dimension.
+    Chance is what the same codes score when they are dealt out to the rows at random: it has their number, scale,
+    levels and dead dimensions, and knows nothing. The ceiling is that of the factors themselves, each scaled to unit
+    variance, one to a dimension, or one to a block.
     """
     given = dict(zip(_ARRAYS, arrays, strict=False))
     rest = {key: value for key, value in options.items() if key not in _ARRAYS}
     given |= {key: value for key, value in options.items() if key in _ARRAYS}
-    factors = np.asarray(given["factors"], dtype=np.float64)
-    width = np.asarray(given["codes"]).shape[1]
-    others = given.get("factors_test")
-    held = None if others is None else np.asarray(others, dtype=np.float64)
-    rng = np.random.default_rng((int(rest.get("seed", 0)), 1))
+    factors, codes, held, codes_held = (
+        None if given.get(key) is None else np.asarray(given[key], dtype=np.float64) for key in _ARRAYS
+    )
+    assert factors is not None and codes is not None
+    if not set(result.chance) >= set(result.values):
+        rng = np.random.default_rng((int(rest.get("seed", 0)), 1))
+        draws = _DRAWS if (result.seconds or 0.0) < _CHEAP else 1
+        scores = []
+        try:
+            for _ in range(draws):
+                dealt = (None if table is None else rng.permutation(table) for table in (codes, codes_held))
+                first, second = dealt
+                scores.append(entry(factors, first, held, second, **rest).values)
+        except ValueError as error:  # these codes allow it only where they know something
+            result.details["no_chance"] = str(error)
+        else:
+            for key in result.values:
+                found = [value for each in scores if (value := each.get(key)) is not None]
+                result.chance.setdefault(key, float(np.mean(found)) if found else None)
+    if not set(result.ceiling) >= set(result.values):
+        settings = dict(rest)
+        if rest.get("blocks") is not None:
+            settings["blocks"] = _filled(rest["blocks"], factors.shape[1], codes.shape[1])
+        try:
+            best = entry(
+                factors,
+                _perfect(factors, factors, settings.get("blocks")),
+                held,
+                None if held is None else _perfect(held, factors, settings.get("blocks")),
+                **settings,
+            ).values
+        except ValueError as error:  # these factors allow no such code
+            result.details["no_ceiling"] = str(error)
+        else:
+            for key in result.values:
+                result.ceiling.setdefault(key, best.get(key))
+
+
+def _filled(blocks: Any, factors: int, width: int) -> list[list[int]]:
+    """The blocks, and one dimension more for each factor that they leave without one."""
+    listed = [list(block) for block in blocks]
+    return listed + [[width + extra] for extra in range(factors - len(listed))]
+
+
+def _perfect(table: Any, factors: Any, blocks: list[list[int]] | None) -> Any:
+    """A code that holds every factor of ``table`` by itself, scaled as ``factors`` ask.
+
+    Each factor has one dimension; in blocks of two or more it has a point on a circle, as a cyclic group holds it.
+    """
     scale = factors.std(axis=0)
     scale[scale == 0] = 1.0
-
-    def perfect(table: Any) -> Any:
-        return None if table is None else (table - factors.mean(axis=0)) / scale
-
-    def noise(table: Any) -> Any:
-        return None if table is None else rng.standard_normal((len(table), width))
-
-    # Blocks of the code at hand mean nothing to the perfect one, whose dimensions are blocks of their own.
-    alone = {key: value for key, value in rest.items() if key != "blocks"}
-    for name, known, code, settings in (
-        ("chance", result.chance, noise, rest),
-        ("ceiling", result.ceiling, perfect, alone),
-    ):
-        if set(known) >= set(result.values):
-            continue
-        try:
-            found = entry(factors, code(factors), held, code(held), **settings).values
-        except ValueError as error:  # these factors allow no such code
-            result.details[f"no_{name}"] = str(error)
-            continue
-        known.update({key: found.get(key) for key in result.values if key not in known})
+    straight = (table - factors.mean(axis=0)) / scale
+    if blocks is None:
+        return straight
+    low, high = factors.min(axis=0), factors.max(axis=0)
+    # The ends of the circle stay as far apart as two neighbouring levels.
+    levels = np.array([len(np.unique(column)) for column in factors.T])
+    angles = 2 * np.pi * (table - low) / np.where(high > low, high - low, 1.0) * (levels - 1) / levels
+    codes = np.zeros((len(table), 1 + max(max(block) for block in blocks)))
+    for column, block in enumerate(blocks[: table.shape[1]]):
+        if len(block) == 1:
+            codes[:, block[0]] = straight[:, column]
+        else:
+            codes[:, block[0]], codes[:, block[1]] = np.cos(angles[:, column]), np.sin(angles[:, column])
+    return codes
