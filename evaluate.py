@@ -20,13 +20,13 @@ from equiworld.reporting.codes_file import measure_codes, read_codes
 from equiworld.reporting.events import write_scores
 from equiworld.reporting.figures import strips, write_figures
 from equiworld.reporting.gather import View, view_of_codes, view_of_run
-from equiworld.reporting.measures import MEASURES, available, is_slow, measure, measure_subject, select
+from equiworld.reporting.measures import MEASURES, available, is_slow, measure, measure_subject, select, usual
 from equiworld.reporting.page import build
 from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
 from equiworld.reporting.subject import Codes, Subject
 from equiworld.train import guarded
 from equiworld.world_models import runs
-from equiworld.world_models.assembly import load_run
+from equiworld.world_models.assembly import check_threads, load_run
 from equiworld.world_models.command_line import import_plugin
 
 __all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate_runs", "main", "measure"]
@@ -120,9 +120,12 @@ def _write_results(path: Path, content: dict[str, Any], results: list[MetricResu
     return path
 
 
-def _told(name: str) -> None:
-    if is_slow(name):
-        Console(stderr=True).print(f"computing {name}, which may take minutes", highlight=False)
+def _told(said: str) -> None:
+    """Prints how far a slow metric is; of the others only their names come here."""
+    if said not in available():
+        Console(stderr=True).print(said, highlight=False, soft_wrap=True, markup=False)
+    elif is_slow(said):
+        Console(stderr=True).print(f"computing {said}, which may take minutes", highlight=False)
 
 
 def evaluate_runs(
@@ -228,9 +231,8 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
 def evaluate(arguments: list[str]) -> int:
     """Evaluates what the command line names."""
     asked = read_arguments(arguments)
+    check_threads(asked.threads)
     if asked.threads is not None:
-        if asked.threads < 1:
-            raise UsageError(f"--threads must be 1 or more, not {asked.threads}")
         torch.set_num_threads(asked.threads)
     for plugin in asked.plugin:
         import_plugin(plugin)
@@ -239,7 +241,7 @@ def evaluate(arguments: list[str]) -> int:
         raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
     if files:
         return _evaluate_files(list(dict.fromkeys(files)), asked)
-    names = select(asked.metrics, available(), list(MEASURES))
+    names = select(asked.metrics, available(), usual(asked.report))
     for run in asked.runs:
         # All of them are looked at before the first is measured.
         if run.is_file() and not (run.parent.parent / "config.yaml").is_file():

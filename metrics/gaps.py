@@ -21,7 +21,7 @@ from .information import (
 )
 from .registry import metric
 from .result import MetricResult
-from .tables import Rows, read_rows
+from .tables import LONE_BLOCK, Rows, is_lone_block, read_rows
 
 NOTHING_VARIES = "no factor varies in the sample"
 DEAD_CODES = ("leave_out", "as_disentanglement_lib")
@@ -591,6 +591,8 @@ def _mean_over_factors(name: str, rows: Rows, table: InformationTable, settings:
     details = table.details()
     if len(table.kept) == 0:
         return _missing(name, details, len(rows))
+    if is_lone_block(table.blocks, len(table.kept)):
+        return MetricResult(name, {name: None}, details, reason=LONE_BLOCK, n=len(rows), predictor=table.estimator)
     found = per_factor(table)
     ceiling = float(per_factor(_perfect_table(rows, table, settings)).mean())
     details["per_factor"] = _spread_out(found, table)

@@ -53,6 +53,10 @@ class Progress:
     seconds: float
     remaining: float
 
+    def __str__(self) -> str:
+        left = f", about {self.remaining:.0f} s left" if self.remaining > 0 else ""
+        return f"{self.done} of {self.total} factors in {self.seconds:.0f} s{left}"
+
 
 @dataclass(frozen=True)
 class Fit:

@@ -16,7 +16,7 @@ from .checks import Floats, Ints
 from .gaps import NOTHING_VARIES, top_gaps
 from .registry import metric
 from .result import MetricResult
-from .tables import Rows, read_blocks, read_split
+from .tables import LONE_BLOCK, Rows, is_lone_block, read_blocks, read_split
 
 PREDICTORS = ("svm", "r2", "knn", "tree_ubisoft")
 _DEPTHS = 9
@@ -79,6 +79,10 @@ def sap(
         constant: dict[str, Any] = {"constant_factors": np.flatnonzero(~varying)}
         missing: dict[str, float | None] = dict.fromkeys(names)
         return MetricResult("sap", missing, constant, reason=NOTHING_VARIES, n=len(train), predictor=chosen)
+
+    if is_lone_block(groups, len(kept)):
+        none: dict[str, float | None] = dict.fromkeys(names)
+        return MetricResult("sap", none, {"blocks": groups}, reason=LONE_BLOCK, n=len(train), predictor=chosen)
 
     def matrices(part: Rows, held: Rows, using: list[list[int]]) -> tuple[Floats, Floats]:
         scores = score_matrix(part, held, using, kept, chosen, neighbours, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -50,7 +51,8 @@ def evaluate(
         rows: States to fit on and to test on, at most. A data set that has fewer is split in the same proportion.
         batch: Images that are encoded at a time.
         reference: As in ``compute``: whether chance and ceiling are found by computing.
-        told: Called with the name of each metric before it is computed.
+        told: Called with the name of each metric before it is computed, and with a line on how far it is where that
+            takes long.
 
     Returns:
         Results by name; a metric that refuses the data says so in its place.
@@ -87,12 +89,24 @@ def evaluate(
         if told is not None:
             told(name)
         try:
-            results[name] = compute(
-                name, factors[:cut], codes[:cut], factors[cut:], codes[cut:], seed=seed, reference=reference
-            )
+            shown = {} if told is None else progress_of(name, told)
+            arrays = (factors[:cut], codes[:cut], factors[cut:], codes[cut:])
+            results[name] = compute(name, *arrays, seed=seed, reference=reference, **shown)
         except ValueError as error:  # it says so in its place
             results[name] = MetricResult(name, {name: None}, reason=" ".join(str(error).split()), n=cut)
     return results
+
+
+def progress_of(name: str, told: Callable[[str], object]) -> dict[str, Callable[[object], None]]:
+    """The option of a slow metric that makes it tell how far it is; nothing for the others."""
+    entry = METRICS[name]
+    if not entry.slow or "progress" not in inspect.signature(entry.function).parameters:
+        return {}
+
+    def show(progress: object) -> None:
+        told(f"{name}: {progress}")
+
+    return {"progress": show}
 
 
 def choose_states(number: int, rows: tuple[int, int], seed: int) -> tuple[Ints, Ints]:

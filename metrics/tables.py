@@ -112,6 +112,14 @@ def read_split(
     return rows, test
 
 
+LONE_BLOCK = "a single block holds every code: there is no second one to compare it with"
+
+
+def is_lone_block(blocks: Sequence[Sequence[int]], factors: int) -> bool:
+    """Whether one block of several dimensions is all there is for several factors: a gap to the next means nothing."""
+    return len(blocks) == 1 and len(blocks[0]) > 1 and factors > 1
+
+
 def read_blocks(blocks: Sequence[Sequence[int]] | None, dimensions: int) -> list[list[int]]:
     """Blocks of code dimensions; each dimension by itself when none are given.
 

@@ -13,6 +13,7 @@ import numpy as np
 from .. import metrics
 from ..envs.registry import UsageError
 from ..metrics import METRICS, MetricResult
+from ..metrics.suite import progress_of
 from .measures import refused
 from .subject import Array
 
@@ -67,7 +68,7 @@ def measure_codes(
         arrays: As ``read_codes`` gives them.
         names: Registered metrics of factors and codes.
         seed: For what is random in them.
-        told: Called with the name of each metric before it is computed.
+        told: Called with the name of each metric before it is computed, and with lines on how far slow ones are.
     """
     results = []
     for name in names:
@@ -75,6 +76,8 @@ def measure_codes(
             told(name)
         taken = inspect.signature(METRICS[name].function).parameters
         options: dict[str, Any] = {"seed": seed} if "seed" in taken else {}
+        if told is not None:
+            options |= progress_of(name, told)
         given = [arrays[part] for part in (*_REQUIRED, *_OPTIONAL) if part in arrays and part in taken]
         try:
             result = metrics.compute(name, *given, **options)

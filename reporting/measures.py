@@ -14,6 +14,7 @@ from ..datasets.randomness import numpy_generator
 from ..envs.registry import UsageError, nearest
 from ..envs.world import true_groups
 from ..metrics import METRICS, MetricResult
+from ..metrics.suite import progress_of
 from ..world_models.assembly import Assembly
 from .subject import NOISE, Subject
 
@@ -167,6 +168,15 @@ MEASURES: dict[str, tuple[Callable[[Subject], MetricResult], bool]] = {
 """What is measured of a run, in the order of the report; and whether it asks for a model that acts."""
 
 
+_ON_THE_PAGE = ("sap", "dci_lasso", "modularity", "mcc")
+
+
+def usual(paged: bool = False) -> list[str]:
+    """What is measured when nothing is asked for; with a page also what its heat maps show."""
+    blocked = [f"{name}{_BLOCKS}" for name in ("mig", *_ON_THE_PAGE) if _takes(name, "blocks")]
+    return [*MEASURES, *_ON_THE_PAGE, *blocked] if paged else list(MEASURES)
+
+
 def available() -> list[str]:
     """Every name that can be asked for of a run."""
     blocked = [f"{name}{_BLOCKS}" for name in metrics.names(of_codes=True) if _takes(name, "blocks")]
@@ -224,7 +234,7 @@ def measure(
     Args:
         assembly: The run.
         names: Of ``available()``; None: those of ``MEASURES``.
-        told: Called with the name of each metric before it is computed.
+        told: Called with the name of each metric before it is computed, and with lines on how far slow ones are.
     """
     return measure_subject(Subject(assembly), names, told)
 
@@ -243,7 +253,7 @@ def measure_subject(
             results.append(MetricResult(name, {name: None}, reason=reason))
             continue
         try:
-            result = _of_codes(subject, name) if function is None else function(subject)
+            result = _of_codes(subject, name, told) if function is None else function(subject)
         except ValueError as error:
             result = refused(name, error)
         result.name = name
@@ -256,7 +266,7 @@ def _takes(name: str, option: str) -> bool:
     return option in inspect.signature(METRICS[name].function).parameters
 
 
-def _of_codes(subject: Subject, name: str) -> MetricResult:
+def _of_codes(subject: Subject, name: str, told: Callable[[str], object] | None) -> MetricResult:
     """A metric of factors and codes over the states of the world, over the planes of the group if so asked."""
     plain = name.removesuffix(_BLOCKS)
     options: dict[str, Any] = {}
@@ -266,6 +276,8 @@ def _of_codes(subject: Subject, name: str) -> MetricResult:
     seed = subject.assembly.options.run.seed
     if _takes(plain, "seed"):
         options["seed"] = seed
+    if told is not None:
+        options |= progress_of(plain, told)
     arrays = [subject.factors, subject.codes]
     if len(rows) > sum(_ROWS) and _takes(plain, "factors_test"):
         drawn = numpy_generator(seed, NOISE, 7).permutation(len(rows))[: sum(_ROWS)]

@@ -39,6 +39,13 @@ def test_a_factor_without_a_block_has_a_dimension_in_the_perfect_code():
     assert result.values["mig"] < 0.75
 
 
+@pytest.mark.parametrize("name", ["mig", "sap"])
+def test_one_block_for_all_factors_has_nothing_to_be_compared_with(name):
+    result = compute(name, GRID, CIRCLES, blocks=[[0, 1, 2, 3, 4, 5]])
+    assert result.values[name] is None
+    assert "a single block holds every code" in result.reason
+
+
 def test_arrays_by_the_names_of_their_parts():
     by_name = compute("mig", factors_train=GRID, codes_train=CIRCLES)
     assert by_name.values == compute("mig", GRID, CIRCLES).values

@@ -65,3 +65,12 @@ def test_what_cannot_be_measured_is_said():
     assert results["mig"].values == {"mig": None}
     assert "not finite" in results["mig"].reason
     assert heard == ["mig"]
+
+
+def test_slow_metrics_say_how_far_they_are():
+    heard = []
+    results = evaluate(Counting(), DATA, ["dci"], rows=(40, 20), told=heard.append)
+    assert results["dci"].values["disentanglement"] > 0.5
+    assert heard[0] == "dci"
+    assert [line.split(" in ")[0] for line in heard[1:]] == [f"dci: {done} of 2 factors" for done in (0, 1, 2)]
+    assert "s left" in heard[1]
