@@ -99,7 +99,7 @@ def dci_hist(
     return _result("dci_hist", train, test, columns, fits, blocks, (weights, weights), "histogram boosting")
 
 
-@metric("dci_forest", family="prediction", of_codes=True)
+@metric("dci_forest", family="prediction", of_codes=True, slow=True)
 def dci_forest(
     factors: Any,
     codes: Any,
