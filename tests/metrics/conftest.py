@@ -133,3 +133,30 @@ class Recordings:
 @pytest.fixture(scope="session")
 def recordings():
     return Recordings()
+
+
+MINI = [
+    "perfect",
+    "permuted_scaled",
+    "monotone",
+    "dead_dims",
+    "rotated",
+    "noisy",
+    "duplicated",
+    "paired",
+    "missing",
+    "sincos",
+    "random",
+    "constant",
+]
+NOT_OF_SHAPES3D = {"noisy", "paired", "sincos"}
+
+
+def pytest_generate_tests(metafunc):
+    """Tests that take ``space`` and ``name`` run on every recording, those with ``mini_name`` on the small space."""
+    if {"space", "name"} <= set(metafunc.fixturenames):
+        cases = [("mini", name) for name in MINI]
+        cases += [("shapes3d", name) for name in MINI if name not in NOT_OF_SHAPES3D]
+        metafunc.parametrize(("space", "name"), cases)
+    if "mini_name" in metafunc.fixturenames:
+        metafunc.parametrize("mini_name", MINI)

@@ -7,27 +7,9 @@ from hypothesis import strategies as st
 
 from equiworld.metrics.infomec import concentration, infomec
 
-MINI = [
-    "perfect",
-    "permuted_scaled",
-    "monotone",
-    "dead_dims",
-    "rotated",
-    "noisy",
-    "duplicated",
-    "paired",
-    "missing",
-    "sincos",
-    "random",
-    "constant",
-]
-CASES = [("mini", name) for name in MINI] + [
-    ("shapes3d", name) for name in MINI if name not in ("noisy", "paired", "sincos")
-]
 VARIANTS = {"latent_quantization": "range_latent_quantization", "tripod": "iqr_tripod"}
 
 
-@pytest.mark.parametrize(("space", "name"), CASES)
 def test_recorded_values(recordings, space, name):
     factors, codes = recordings.rows(space, name)[:2]
     pruned = None

@@ -7,30 +7,11 @@ from hypothesis import strategies as st
 
 from equiworld.metrics.irs import irs, mean_deviation
 
-MINI = [
-    "perfect",
-    "permuted_scaled",
-    "monotone",
-    "dead_dims",
-    "rotated",
-    "noisy",
-    "duplicated",
-    "paired",
-    "missing",
-    "sincos",
-    "random",
-    "constant",
-]
-CASES = [("mini", name) for name in MINI] + [
-    ("shapes3d", name) for name in MINI if name not in ("noisy", "paired", "sincos")
-]
-
 
 def grid(*sizes):
     return np.stack([axis.ravel() for axis in np.meshgrid(*map(np.arange, sizes), indexing="ij")], axis=1)
 
 
-@pytest.mark.parametrize(("space", "name"), CASES)
 def test_recorded_values(recordings, space, name):
     factors, codes = recordings.rows(space, name)[:2]
     expected = recordings.expected["disentanglement_lib"][f"{space}/{name}/irs"]["scores"]

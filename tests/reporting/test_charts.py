@@ -59,4 +59,7 @@ def test_a_scatter_has_every_point_once_in_the_colour_of_its_level(cyclic: bool)
 
 
 def test_points_without_spread_are_drawn_too() -> None:
-    ElementTree.fromstring(charts.scatter(np.zeros(3), np.zeros(3), np.zeros(3), "one point", ("x", "y")))
+    text = charts.scatter(np.zeros(3), np.zeros(3), np.zeros(3), "one point", ("x", "y"))
+    paths = [each.get("d") for each in ElementTree.fromstring(text).iter() if each.tag == "path"]
+    assert sum(path.count("M") for path in paths) == 3
+    assert "nan" not in text and "inf" not in text

@@ -48,9 +48,9 @@ def test_one_run_has_values_alone() -> None:
 
 
 def test_runs_are_called_by_their_seeds_where_that_tells_them_apart() -> None:
-    paths = [Path("/logs/a/version_0"), Path("/logs/b/version_0")]
+    paths = [Path("logs/a/version_0"), Path("logs/b/version_0")]
     assert run_labels(paths, [3, 4], ["vae", "vae"]) == ["seed 3", "seed 4"]
     assert run_labels(paths, [3, 3], ["vae", "vae"]) == ["a/version_0", "b/version_0"]
     assert run_labels(paths, [3, 4], ["vae", "rgrvae"]) == ["a/version_0", "b/version_0"]
-    assert run_labels(paths[:1], [3], ["vae"]) == ["/logs/a/version_0"]
-    assert common_folder(paths) == Path("/logs")
+    assert run_labels(paths[:1], [3], ["vae"]) == ["logs/a/version_0"]
+    assert common_folder(paths) == Path("logs").resolve()
