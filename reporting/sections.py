@@ -16,6 +16,7 @@ from .scores import Score, number_text, scores
 from .subject import Array
 
 _LARGEST = 48  # a matrix with more rows or columns is not drawn
+_NO_MATRIX = {"blocks"}  # lists of code dimensions, which name the rows of others
 _POINTS = 600  # in a scatter
 _BAR = ' class="bar"'
 
@@ -100,7 +101,9 @@ def matrices_of(result: MetricResult) -> dict[str, Array]:
     """The matrices among a result's details, by name; the missing numbers in them are NaN."""
     found = {}
     for name, value in result.details.items():
-        if not (isinstance(value, list) and value and all(isinstance(row, list) and row for row in value)):
+        if name in _NO_MATRIX or not (
+            isinstance(value, list) and value and all(isinstance(row, list) and row for row in value)
+        ):
             continue
         cells = [cell for row in value for cell in row]
         whole = len({len(row) for row in value}) == 1 and len(cells) > max(len(value), len(value[0]))

@@ -197,3 +197,8 @@ def test_names_cannot_break_out_of_the_page(reported: dict[str, Any]) -> None:
 )
 def test_which_details_are_matrices(details: dict[str, Any], names: list[str]) -> None:
     assert list(sections.matrices_of(MetricResult("any", {"a": 1.0}, details))) == names
+
+
+def test_blocks_are_names_and_no_matrix() -> None:
+    details = {"blocks": [[0, 1], [2, 3], [4, 5]], "importance": [[0.9, 0.1], [0.2, 0.8], [0.1, 0.3]]}
+    assert list(sections.matrices_of(MetricResult("dci_blocks", {"dci": 1.0}, details))) == ["importance"]
