@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from equiworld import __version__, metrics
 from equiworld.envs.registry import UsageError
-from equiworld.metrics import MetricResult, report
-from equiworld.reporting.codes_file import measure_codes, read_codes
-from equiworld.reporting.events import write_scores
-from equiworld.reporting.figures import strips, write_figures
-from equiworld.reporting.gather import View, view_of_codes, view_of_run
-from equiworld.reporting.measures import MEASURES, available, is_slow, measure, measure_subject, select, usual
+from equiworld.reporting.codes_file import known_names, read_codes
+from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run
+from equiworld.reporting.measures import MEASURES, available, is_slow, measure, select, usual
 from equiworld.reporting.page import build
 from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
 from equiworld.reporting.subject import Codes, Subject
 from equiworld.train import guarded
 from equiworld.world_models import runs
-from equiworld.world_models.assembly import check_threads, load_run
+from equiworld.world_models.assembly import check_threads
 from equiworld.world_models.command_line import import_plugin
 
 __all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate_runs", "main", "measure"]
@@ -34,106 +29,31 @@ __all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate
 _NAME = 24  # columns of the terminal that a metric's name has at least
 
 
-@dataclass
-class Measured:
-    """What was measured of a run or a file.
-
-    Attributes:
-        path: The run directory, or the file.
-        kind: Its model, or what it is.
-        seed: Its seed, if it has one.
-        results: The measurements.
-        written: The file that holds them.
-        view: What the page shows of it, where a page is wanted.
-        figures: Pictures that were written.
-    """
-
-    path: Path
-    kind: str
-    seed: int | None
-    results: list[MetricResult]
-    written: Path
-    view: View | None
-    figures: Sequence[Path] = ()
-
-    @property
-    def values(self) -> dict[str, float | None]:
-        """The flat values."""
-        return report.flatten(self.results)
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """Why some are missing, or not to be trusted."""
-        return report.reasons(self.results)
-
-
-def run_directory(path: Path) -> Path:
-    """The run directory that a path names, be it the directory or a checkpoint in it."""
-    return path.parent.parent if path.is_file() else path
-
-
-def evaluate_run(
-    run: Path, names: Sequence[str] | None = None, *, paged: bool = False, figures: bool = False, room: float = 1.0
-) -> Measured:
-    """Measures a run, writes its ``metrics.json``, and puts the scores beside its training curves.
-
-    Args:
-        run: A run directory, or a checkpoint in one.
-        names: What to measure; None: the usual.
-        paged: Whether to gather what the page shows.
-        figures: Whether to write pictures into the run directory.
-        room: The share of the page that the run's explorer may take.
-    """
-    assembly = load_run(run)
-    subject, place = Subject(assembly), run_directory(run)
-    results = measure_subject(subject, names, _told)
-    options = assembly.options
-    content = {
-        "equiworld": __version__,
-        "model": options.model_name,
-        "dataset": options.dataset_name,
-        "seed": options.run.seed,
-        "test_states": len(assembly.split.test),
-    }
-    written = _write_results(place / "metrics.json", content, results)
-    write_scores(place, options.flat(), report.flatten(results))
-    shown = strips(subject) if paged or figures else {}
-    drawn = write_figures(place / "figures", shown) if figures else []
-    view = view_of_run(str(place), place, subject, results, room, shown) if paged else None
-    return Measured(place, options.model_name, options.run.seed, results, written, view, drawn)
-
-
-def evaluate_codes(path: Path, names: Sequence[str], *, paged: bool = False) -> Measured:
-    """Measures a file of factors and codes, and writes ``NAME.metrics.json`` beside it."""
-    arrays = read_codes(path)
-    results = measure_codes(arrays, names, told=_told)
-    content = {"equiworld": __version__, "codes": path.name, "rows": {name: len(each) for name, each in arrays.items()}}
-    written = _write_results(path.with_name(f"{path.stem}.metrics.json"), content, results)
-    view = view_of_codes(path, arrays, results) if paged else None
-    return Measured(path, "codes", None, results, written, view)
-
-
-def _write_results(path: Path, content: dict[str, Any], results: list[MetricResult]) -> Path:
-    measured = {"values": report.flatten(results), "missing": report.reasons(results)}
-    full = {"results": [result.to_dict() for result in results]}
-    runs.write_json(path, report.json_safe(content | measured | full))
-    return path
+def _note(said: str) -> None:
+    Console(stderr=True).print(said, highlight=False, soft_wrap=True, markup=False)
 
 
 def _told(said: str) -> None:
     """Prints how far a slow metric is; of the others only their names come here."""
     if said not in available():
-        Console(stderr=True).print(said, highlight=False, soft_wrap=True, markup=False)
+        _note(said)
     elif is_slow(said):
-        Console(stderr=True).print(f"computing {said}, which may take minutes", highlight=False)
+        _note(f"computing {said}, which may take minutes")
 
 
 def evaluate_runs(
-    paths: Sequence[Path], names: Sequence[str] | None = None, *, paged: bool = False, figures: bool = False
+    paths: Sequence[Path],
+    names: Sequence[str] | None = None,
+    *,
+    paged: bool = False,
+    figures: bool = False,
+    reference: bool | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
     distinct = list(dict.fromkeys(paths))
-    found = [evaluate_run(path, names, paged=paged, figures=figures, room=1 / len(distinct)) for path in distinct]
+    settings: dict[str, Any] = {"paged": paged, "figures": figures, "room": 1 / len(distinct), "reference": reference}
+    found = [evaluate_run(path, names, told=_told, **settings) for path in distinct]
+    compare(found)
     _say(found, "on held-out states; on all where a metric needs them", paged)
     return {str(path): each.values for path, each in zip(distinct, found, strict=True)}
 
@@ -212,6 +132,11 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"what to measure, by name: {', '.join([*available(), 'fast', 'all'])}",
     )
+    parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="compute chance and ceiling of slow metrics too (two to three times as long)",
+    )
     parser.add_argument("--report", action="store_true", help="write report.html, which opens without a network")
     parser.add_argument("--figures", action="store_true", help="write figures/ into each run, as PNG and GIF")
     parser.add_argument(
@@ -247,7 +172,7 @@ def evaluate(arguments: list[str]) -> int:
         if run.is_file() and not (run.parent.parent / "config.yaml").is_file():
             raise UsageError(f"{run} is neither a run directory nor a checkpoint in one")
         runs.read_config(run if run.is_dir() or not run.exists() else run.parent.parent)
-    evaluate_runs(asked.runs, names, paged=asked.report, figures=asked.figures)
+    evaluate_runs(asked.runs, names, paged=asked.report, figures=asked.figures, reference=asked.reference or None)
     return 0
 
 
@@ -255,12 +180,12 @@ def _evaluate_files(files: Sequence[Path], asked: argparse.Namespace) -> int:
     """Evaluates files of factors and codes."""
     if asked.figures:
         raise UsageError("--figures needs a run: a file of codes has no decoder")
-    known = metrics.names(of_codes=True)
+    tables = [read_codes(path) for path in files]
+    known = known_names(all(table.blocks is not None for table in tables))
     slow = [name for name in known if is_slow(name)]
     names = select(asked.metrics, known, [name for name in known if name not in slow])
-    for path in files:
-        read_codes(path)
-    _say([evaluate_codes(path, names, paged=asked.report) for path in files], "factors and codes", asked.report)
+    settings: dict[str, Any] = {"paged": asked.report, "reference": asked.reference or None}
+    _say([evaluate_codes(path, names, told=_told, **settings) for path in files], "factors and codes", asked.report)
     if slow and not asked.metrics:
         print(f"left out, because they are slow: {', '.join(slow)}; --metrics all computes them too")
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .result import MetricResult
+from .result import MetricResult, json_safe
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,17 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
     began = time.perf_counter()
     result = entry(*arrays, **options)
     result.seconds = time.perf_counter() - began
+    result.options = {key: json_safe(value) for key, value in options.items() if _is_plain(value)}
     if entry.of_codes and (reference if reference is not None else not entry.slow):
         _add_reference(entry, result, arrays, options)
     return result
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether an option can be written down: it is no table, no function and no object."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, bool | int | float | str | np.generic)
 
 
 _ARRAYS = ("factors", "codes", "factors_test", "codes_test")
@@ -137,9 +145,11 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
         scores = []
         try:
             for _ in range(draws):
-                dealt = (None if table is None else rng.permutation(table) for table in (codes, codes_held))
-                first, second = dealt
-                scores.append(entry(factors, first, held, second, **rest).values)
+                order = rng.permutation(len(codes))
+                second = None if codes_held is None else rng.permutation(codes_held)
+                # What belongs to each code, such as its deviation, goes with it.
+                dealt = {key: value[order] if _is_table(value, len(codes)) else value for key, value in rest.items()}
+                scores.append(entry(factors, codes[order], held, second, **dealt).values)
         except ValueError as error:  # these codes allow it only where they know something
             result.details["no_chance"] = str(error)
         else:
@@ -163,6 +173,10 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
         else:
             for key in result.values:
                 result.ceiling.setdefault(key, best.get(key))
+
+
+def _is_table(value: Any, rows: int) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2 and len(value) == rows
 
 
 def _filled(blocks: Any, factors: int, width: int) -> list[list[int]]:

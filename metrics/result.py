@@ -64,12 +64,15 @@ class MetricResult:
     """The predictor or estimator behind the numbers, where there are several to choose from."""
     seconds: float | None = None
     """How long it took, chance and ceiling not counted."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The options that it was asked for with, its seed among them, as far as they are plain data."""
 
     def __post_init__(self) -> None:
         self.values = {key: _finite(value) for key, value in self.values.items()}
         self.chance = {key: _finite(value) for key, value in self.chance.items()}
         self.ceiling = {key: _finite(value) for key, value in self.ceiling.items()}
         self.details = json_safe(self.details)
+        self.options = json_safe(self.options)
         missing = [key for key, value in self.values.items() if value is None]
         if missing and self.reason is None:
             self.reason = f"not finite: {', '.join(missing)}"
@@ -91,6 +94,7 @@ class MetricResult:
             "n": self.n,
             "predictor": self.predictor,
             "seconds": self.seconds,
+            "options": dict(self.options),
         }
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,10 +38,12 @@ def evaluate(
     seed: int = 0,
     rows: tuple[int, int] = (10_000, 5_000),
     batch: int = 256,
+    whole: int = 100_000,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
     reference: bool | None = None,
     told: Callable[[str], object] | None = None,
 ) -> dict[str, MetricResult]:
-    """Computes metrics of a representation over a data set.
+    """Computes metrics of a representation over a data set, each of whose states is encoded at most once.
 
     Args:
         representation: Gives codes ``[n, D]`` (arrays or tensors) for a batch of the data set's images.
@@ -50,6 +52,10 @@ def evaluate(
         seed: Source of the choice of states, and of what is random in the metrics.
         rows: States to fit on and to test on, at most. A data set that has fewer is split in the same proportion.
         batch: Images that are encoded at a time.
+        whole: States of a data set, at most, that is encoded as a whole where a metric draws batches in which factors
+            are held still (BetaVAE, FactorVAE, ...): these then draw what their publications do. Of a larger one, or
+            with 0, they draw from the same rows as the others: raise it where minutes of encoding are worth it.
+        options: Options of metrics by their names, ``{"mig": {"bins": 40}}``.
         reference: As in ``compute``: whether chance and ceiling are found by computing.
         told: Called with the name of each metric before it is computed, and with a line on how far it is where that
             takes long.
@@ -58,7 +64,8 @@ def evaluate(
         Results by name; a metric that refuses the data says so in its place.
 
     Raises:
-        ValueError: A name that is not that of a metric of factors and codes, or rows below 1.
+        ValueError: A name that is not that of a metric of factors and codes, options of a metric that is not among
+            the names, or rows below 1.
 
     Example:
         >>> import numpy as np
@@ -79,22 +86,41 @@ def evaluate(
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a metric of factors and codes; there are: {', '.join(known)}")
+    settings = dict(options or {})
+    strange = [name for name in settings if name not in wanted]
+    if strange:
+        raise ValueError(f"there are options for {strange[0]!r}, which is not computed; {', '.join(wanted)} are")
     train, test = choose_states(len(dataset), rows, seed)
     states = np.concatenate([train, test])
-    codes = encode(representation, dataset, states, batch)
+    grid = any(draws_batches(name) for name in wanted) and len(dataset) <= whole
+    if grid:
+        everything = np.arange(len(dataset), dtype=np.int64)
+        table = encode(representation, dataset, everything, batch)
+        every = np.asarray(dataset.generative_factors(everything)), table
+        codes = table[states]
+    else:
+        codes = encode(representation, dataset, states, batch)
     factors = np.asarray(dataset.generative_factors(states))
     cut = len(train)
     results = {}
     for name in wanted:
         if told is not None:
             told(name)
+        arrays: tuple[Any, ...] = (factors[:cut], codes[:cut], factors[cut:], codes[cut:])
+        if grid and draws_batches(name):
+            arrays = every
         try:
             shown = {} if told is None else progress_of(name, told)
-            arrays = (factors[:cut], codes[:cut], factors[cut:], codes[cut:])
-            results[name] = compute(name, *arrays, seed=seed, reference=reference, **shown)
+            asked = {"seed": seed} | dict(settings.get(name, {}))
+            results[name] = compute(name, *arrays, reference=reference, **shown, **asked)
         except ValueError as error:  # it says so in its place
             results[name] = MetricResult(name, {name: None}, reason=" ".join(str(error).split()), n=cut)
     return results
+
+
+def draws_batches(name: str) -> bool:
+    """Whether a metric draws batches in which factors are held still, best from all states there are."""
+    return METRICS[name].family == "intervention"
 
 
 def progress_of(name: str, told: Callable[[str], object]) -> dict[str, Callable[[object], None]]:

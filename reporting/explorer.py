@@ -102,7 +102,7 @@ def positions(axes: Sequence[Axis], number: int) -> Iterator[tuple[int, ...]]:
 
 def code_ranges(subject: Subject) -> tuple[Array, Array]:
     """From where to where each latent is moved: as far as codes go, and two standard deviations of the prior."""
-    codes = subject.whole_codes
+    codes = subject.state_codes
     return np.minimum(codes.min(0), -_REACH), np.maximum(codes.max(0), _REACH)
 
 

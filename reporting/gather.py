@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..metrics import MetricResult, closure_errors, nearest_order, rotation_angles
+from .codes_file import CodesFile
 from .events import Curve, curves
 from .explorer import Explorer, explore
 from .figures import Strips, action_names, strips
@@ -102,7 +103,7 @@ def view_of_run(
         label,
         run,
         results,
-        subject.factors,
+        subject.factors[subject.states],
         subject.codes,
         list(factors.names),
         [factor.kind == "cyclic" for factor in factors.factors],
@@ -116,11 +117,10 @@ def view_of_run(
     )
 
 
-def view_of_codes(path: Path, arrays: dict[str, Array], results: list[MetricResult]) -> View:
+def view_of_codes(path: Path, table: CodesFile, results: list[MetricResult]) -> View:
     """Gathers a file of factors and codes."""
-    columns = arrays["factors"].shape[1]
-    names = [f"factor {column}" for column in range(columns)]
-    return View(path.name, path, results, arrays["factors"], arrays["codes"], names, [False] * columns)
+    factors, codes = table.arrays["factors"], table.arrays["codes"]
+    return View(path.name, path, results, factors, codes, table.factor_names, [False] * factors.shape[1])
 
 
 def describe(matrices: Array, names: Sequence[str]) -> list[Map]:

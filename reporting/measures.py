@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +14,16 @@ from ..datasets.randomness import numpy_generator
 from ..envs.registry import UsageError, nearest
 from ..envs.world import true_groups
 from ..metrics import METRICS, MetricResult
-from ..metrics.suite import progress_of
+from ..metrics.suite import draws_batches, progress_of
 from ..world_models.assembly import Assembly
 from .subject import NOISE, Subject
 
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
-_ROWS = (10_000, 5_000)  # at most so many states to fit on and to test on, as published
-_BLOCKS = "_blocks"
+_STARTS = 500  # held-out states, at most, that they start from
+_POINTS = 64  # held-out codes at which a decoder is differentiated
+BLOCKS = "_blocks"
+"""What the name of a metric ends with that is computed over blocks of codes."""
 
 
 # Each of these takes a subject and gives a result; those of groups are only asked of group models.
@@ -64,7 +66,7 @@ def _decomposition(subject: Subject) -> MetricResult:
         actions, number, mapping = subject.inferred, len(subject.matrices), subject.mapping
     centre = subject.codes.mean(0)
     # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane.
-    values, vectors = np.linalg.eigh(np.cov(subject.codes.T))
+    values, vectors = np.linalg.eigh(np.cov(subject.codes.T).reshape(subject.latents, -1))
     whiten = vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))
     before, after = (held_out.before - centre) @ whiten, (held_out.after - centre) @ whiten
     # Actions that are never inferred do nothing that could be seen.
@@ -80,7 +82,8 @@ def _prediction(subject: Subject) -> MetricResult:
     if len(subject.mapping) < len(subject.world.actions):
         return MetricResult("prediction", {"within_20": None}, reason="some true actions have no learnt one")
     rng = numpy_generator(subject.assembly.options.run.seed, NOISE, 3)
-    starts = np.repeat(subject.assembly.split.test, _WALKS)
+    tested = subject.tested
+    starts = np.repeat(tested[np.linspace(0, len(tested) - 1, min(_STARTS, len(tested))).round().astype(int)], _WALKS)
     factors = subject.factors[starts]
     learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
     latents = subject.in_chunks(subject.model.encode, subject.images(starts, 4))
@@ -115,12 +118,8 @@ def _lsbd(subject: Subject) -> MetricResult:
     sizes = tuple(int(size) for size in space.sizes)
     cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
     held_out = subject.assembly.split.role(len(subject.data)) == 2
-    grid = subject.codes.reshape(*sizes, -1)
+    grid = subject.whole_codes[:, : subject.latents].reshape(*sizes, -1)
     return metrics.compute("lsbd", grid, cyclic, held_out=held_out.reshape(sizes))
-
-
-def _mig(subject: Subject) -> MetricResult:
-    return metrics.compute("mig", subject.factors, subject.codes)
 
 
 def _action_prediction(subject: Subject) -> MetricResult:
@@ -140,7 +139,7 @@ def _action_prediction(subject: Subject) -> MetricResult:
 def _reconstruction(subject: Subject) -> MetricResult:
     if not all(hasattr(subject.model, part) for part in ("posterior", "decode", "decoder", "likelihood")):
         return MetricResult("reconstruction", {"squared_error": None}, reason="the model has no decoder")
-    images = subject.images(subject.assembly.split.test, 5)
+    images = subject.images(subject.tested, 5)
     posterior = subject.model.posterior(images)
     decoded = subject.in_chunks(subject.model.decode, posterior.mean)
     squared = (decoded - images).square().sum((1, 2, 3)).mean()
@@ -153,19 +152,56 @@ def _reconstruction(subject: Subject) -> MetricResult:
     return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()})
 
 
-MEASURES: dict[str, tuple[Callable[[Subject], MetricResult], bool]] = {
-    "alignment": (_alignment, True),
-    "angles": (_angles, True),
-    "group_errors": (_group_errors, True),
-    "decomposition": (_decomposition, False),
-    "prediction": (_prediction, True),
-    "independence": (_independence, False),
-    "lsbd": (_lsbd, False),
-    "mig": (_mig, False),
-    "action_prediction": (_action_prediction, False),
-    "reconstruction": (_reconstruction, False),
+def _c_ima(subject: Subject) -> MetricResult:
+    """The contrast of the decoder at codes of held-out states."""
+    model = subject.model
+    if not hasattr(model, "decode"):
+        return MetricResult("c_ima", {"c_ima": None}, reason="the model has no decoder")
+    states = subject.tested
+    chosen = states[np.linspace(0, len(states) - 1, min(_POINTS, len(states))).round().astype(int)]
+    codes = subject.in_chunks(model.encode, subject.images(chosen, 11))
+
+    def outputs(code: torch.Tensor) -> torch.Tensor:
+        return model.decode(code[None]).flatten()
+
+    # Few latents and many pixels: forward mode takes one pass a latent.
+    jacobians = torch.func.vmap(torch.func.jacfwd(outputs), chunk_size=16)(codes)
+    return metrics.compute("c_ima", jacobians.detach().double().numpy())
+
+
+def _udr(subject: Subject) -> MetricResult:
+    return MetricResult("udr", {"udr": None}, reason="it compares runs: name two or more of one data set")
+
+
+class Measure(NamedTuple):
+    """Something that is measured of a run.
+
+    Attributes:
+        function: Takes a subject.
+        acting: Whether it asks for a model that acts.
+        usual: Whether it is measured when nothing is asked for.
+    """
+
+    function: Callable[[Subject], MetricResult] | None
+    acting: bool = False
+    usual: bool = True
+
+
+MEASURES = {
+    "alignment": Measure(_alignment, acting=True),
+    "angles": Measure(_angles, acting=True),
+    "group_errors": Measure(_group_errors, acting=True),
+    "decomposition": Measure(_decomposition),
+    "prediction": Measure(_prediction, acting=True),
+    "independence": Measure(_independence),
+    "lsbd": Measure(_lsbd),
+    "mig": Measure(None),  # as every metric of factors and codes
+    "action_prediction": Measure(_action_prediction),
+    "reconstruction": Measure(_reconstruction),
+    "c_ima": Measure(_c_ima, usual=False),
+    "udr": Measure(_udr, usual=False),
 }
-"""What is measured of a run, in the order of the report; and whether it asks for a model that acts."""
+"""What is measured of a run besides the metrics of factors and codes, in the order of the report."""
 
 
 _ON_THE_PAGE = ("sap", "dci_lasso", "modularity", "mcc")
@@ -173,13 +209,14 @@ _ON_THE_PAGE = ("sap", "dci_lasso", "modularity", "mcc")
 
 def usual(paged: bool = False) -> list[str]:
     """What is measured when nothing is asked for; with a page also what its heat maps show."""
-    blocked = [f"{name}{_BLOCKS}" for name in ("mig", *_ON_THE_PAGE) if _takes(name, "blocks")]
-    return [*MEASURES, *_ON_THE_PAGE, *blocked] if paged else list(MEASURES)
+    blocked = [f"{name}{BLOCKS}" for name in ("mig", *_ON_THE_PAGE) if takes(name, "blocks")]
+    names = [name for name, known in MEASURES.items() if known.usual]
+    return [*names, *_ON_THE_PAGE, *blocked] if paged else names
 
 
 def available() -> list[str]:
     """Every name that can be asked for of a run."""
-    blocked = [f"{name}{_BLOCKS}" for name in metrics.names(of_codes=True) if _takes(name, "blocks")]
+    blocked = [f"{name}{BLOCKS}" for name in metrics.names(of_codes=True) if takes(name, "blocks")]
     return [*MEASURES, *(name for name in [*metrics.names(of_codes=True), *blocked] if name not in MEASURES)]
 
 
@@ -211,13 +248,13 @@ def select(asked: Sequence[str], known: Sequence[str], usual: Sequence[str]) -> 
 
 def is_slow(name: str) -> bool:
     """Whether a metric takes minutes at published sample sizes."""
-    entry = METRICS.get(name.removesuffix(_BLOCKS))
+    entry = METRICS.get(name.removesuffix(BLOCKS))
     return entry is not None and entry.slow
 
 
 def family(name: str) -> str:
     """What kind of property a measure is of; its own name where it is of none."""
-    entry = METRICS.get(name) or METRICS.get(name.removesuffix(_BLOCKS))
+    entry = METRICS.get(name) or METRICS.get(name.removesuffix(BLOCKS))
     return name if entry is None else entry.family
 
 
@@ -227,33 +264,40 @@ def refused(name: str, error: Exception) -> MetricResult:
 
 
 def measure(
-    assembly: Assembly, names: Sequence[str] | None = None, told: Callable[[str], object] | None = None
+    assembly: Assembly,
+    names: Sequence[str] | None = None,
+    told: Callable[[str], object] | None = None,
+    reference: bool | None = None,
 ) -> list[MetricResult]:
     """Everything that can be measured of a run; what cannot says why in its place.
 
     Args:
         assembly: The run.
-        names: Of ``available()``; None: those of ``MEASURES``.
+        names: Of ``available()``; None: the usual ones.
         told: Called with the name of each metric before it is computed, and with lines on how far slow ones are.
+        reference: As in ``metrics.compute``: whether chance and ceiling are found by computing.
     """
-    return measure_subject(Subject(assembly), names, told)
+    return measure_subject(Subject(assembly), names, told, reference)
 
 
 def measure_subject(
-    subject: Subject, names: Sequence[str] | None = None, told: Callable[[str], object] | None = None
+    subject: Subject,
+    names: Sequence[str] | None = None,
+    told: Callable[[str], object] | None = None,
+    reference: bool | None = None,
 ) -> list[MetricResult]:
     """The same of a subject, which keeps what it has encoded."""
     results = []
-    for name in MEASURES if names is None else names:
-        function, acting = MEASURES.get(name, (None, name.endswith(_BLOCKS)))
+    for name in usual() if names is None else names:
+        known = MEASURES.get(name, Measure(None, acting=name.endswith(BLOCKS)))
         if told is not None:
             told(name)
-        if acting and subject.group is None:
+        if known.acting and subject.group is None:
             reason = f"{subject.assembly.options.model_name} has no actions"
             results.append(MetricResult(name, {name: None}, reason=reason))
             continue
         try:
-            result = _of_codes(subject, name, told) if function is None else function(subject)
+            result = _of_codes(subject, name, told, reference) if known.function is None else known.function(subject)
         except ValueError as error:
             result = refused(name, error)
         result.name = name
@@ -262,25 +306,31 @@ def measure_subject(
     return results
 
 
-def _takes(name: str, option: str) -> bool:
+def takes(name: str, option: str) -> bool:
+    """Whether a metric has an option of that name."""
     return option in inspect.signature(METRICS[name].function).parameters
 
 
-def _of_codes(subject: Subject, name: str, told: Callable[[str], object] | None) -> MetricResult:
+def _of_codes(
+    subject: Subject, name: str, told: Callable[[str], object] | None, reference: bool | None
+) -> MetricResult:
     """A metric of factors and codes over the states of the world, over the planes of the group if so asked."""
-    plain = name.removesuffix(_BLOCKS)
-    options: dict[str, Any] = {}
+    plain = name.removesuffix(BLOCKS)
+    options: dict[str, Any] = {"seed": subject.assembly.options.run.seed, "reference": reference}
+    codes = subject.codes
     if plain != name:
-        options["blocks"] = subject.blocks
-    rows = np.arange(len(subject.factors))
-    seed = subject.assembly.options.run.seed
-    if _takes(plain, "seed"):
-        options["seed"] = seed
+        options["blocks"], codes = subject.blocks, subject.block_codes
     if told is not None:
         options |= progress_of(plain, told)
-    arrays = [subject.factors, subject.codes]
-    if len(rows) > sum(_ROWS) and _takes(plain, "factors_test"):
-        drawn = numpy_generator(seed, NOISE, 7).permutation(len(rows))[: sum(_ROWS)]
-        parts = np.split(drawn, [_ROWS[0]])
-        arrays = [table[part] for part in parts for table in (subject.factors, subject.codes)]
+    fit, test = subject.rows
+    if test is None:
+        arrays = [subject.factors, codes]
+    elif draws_batches(plain) and subject.small:
+        arrays = [subject.factors, subject.whole_codes[:, : subject.latents]]
+    else:
+        arrays = [subject.factors[fit], codes[: len(fit)]]
+        if takes(plain, "factors_test"):
+            arrays += [subject.factors[test], codes[len(fit) :]]
+    if takes(plain, "deviations") and hasattr(subject.model, "posterior"):
+        options["deviations"] = subject.deviations[: len(arrays[1])]
     return metrics.compute(plain, *arrays, **options)

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from equiworld import evaluate
+from equiworld import evaluate, metrics
 from equiworld.world_models import runs
 from equiworld.world_models.assembly import load_run
 
@@ -102,16 +103,64 @@ def test_what_is_asked_for_is_measured_and_nothing_else(
     monkeypatch.setenv("COLUMNS", "250")
     assert evaluate.main(["--metrics", "reconstruction,mig", str(copies["vae"])]) == 0
     content = json.loads((copies["vae"] / "metrics.json").read_text())
-    assert [result["name"] for result in content["results"]] == ["mig", "reconstruction"]
-    mig = content["results"][0]
+    mig = next(result for result in content["results"] if result["name"] == "mig")
     assert mig["n"] == 49 and 0 <= mig["chance"]["mig"] < mig["ceiling"]["mig"] <= 1 + 1e-9
     out = capsys.readouterr().out
+    assert "lsbd" not in out
     (line,) = [line for line in out.splitlines() if "mig.mig" in line]
     cells = [cell.strip() for cell in line.strip(" │|").replace("|", "│").split("│")]
     assert [float(cell) for cell in cells[1:]] == pytest.approx(
         [mig["values"]["mig"], mig["chance"]["mig"], mig["ceiling"]["mig"], 49], rel=1e-3
     )
     assert "information" in out
+
+
+def test_what_was_measured_before_is_kept_while_the_weights_are_the_same(
+    trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Path(shutil.copytree(trained["vae"], tmp_path / "run"))
+    (run / "metrics.json").unlink(missing_ok=True)
+
+    def held(*names: str) -> list[str]:
+        assert evaluate.main([str(run), "--metrics", *names]) == 0
+        return [result["name"] for result in json.loads((run / "metrics.json").read_text())["results"]]
+
+    assert held("mcc") == ["mcc"]
+    assert held("mig", "lsbd") == ["lsbd", "mig", "mcc"]
+    store = EventAccumulator(str(run)).Reload()
+    assert {"scores/mcc.mcc", "scores/mig.mig"} <= set(store.Tags()["scalars"])
+    (run / "metrics.json").write_text("{")
+    capsys.readouterr()
+    assert held("mig") == ["mig"]
+    assert "metrics.json is damaged, and is written anew" in capsys.readouterr().err
+    state = torch.load(run / runs.CHECKPOINT, weights_only=True)
+    state["model"] = {name: tensor * 1.5 for name, tensor in state["model"].items()}
+    torch.save(state, run / runs.CHECKPOINT)
+    assert held("mcc") == ["mcc"]
+
+
+def test_runs_are_compared_by_their_codes(
+    copies: dict[str, Path], trained: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.main([str(copies["vae"]), "--metrics", "udr"]) == 0
+    assert "udr: it compares runs: name two or more of one data set" in capsys.readouterr().out
+    pair = [copies["rgrvae"], copies["again"], copies["vae"]]
+    assert evaluate.main([*map(str, pair), "--metrics", "udr"]) == 0
+    found = {}
+    for run in pair:
+        (found[run.name],) = [
+            result for result in json.loads((run / "metrics.json").read_text())["results"] if result["name"] == "udr"
+        ]
+    subjects = [evaluate.Subject(load_run(run)) for run in pair]
+    images = subjects[0].images(np.arange(49), 0, np.zeros(49, dtype=np.int64))
+    codes = [subject.model.encode(images).detach().double().numpy() for subject in subjects]
+    kl = [subject.model.posterior(images).kl().mean(0).detach().double().numpy() for subject in subjects]
+    expected = metrics.compute("udr", codes, kl)
+    if expected.reason is None:
+        scores = [found[run.name]["values"]["udr"] for run in pair]
+        assert scores == pytest.approx(expected.details["model_scores"], abs=1e-5)
+    else:
+        assert {found[run.name]["reason"] for run in pair} == {expected.reason}
 
 
 def test_one_run_prints_its_values(

@@ -45,6 +45,26 @@ def test_it_is_what_compute_says_of_the_same_rows():
     assert evaluate(Counting(), DATA, ["sap"], seed=3)["sap"].values == pytest.approx(expected.values)
 
 
+def test_batches_with_factors_held_still_are_drawn_from_all_states():
+    model = Counting()
+    results = evaluate(model, DATA, ["factor_vae", "mig"], rows=(30, 20))
+    assert model.shown.tolist() == [1] * 81
+    assert results["factor_vae"].n == 81 and results["factor_vae"].details["whole_grid"]
+    assert results["mig"].n == 30
+    fewer = Counting()
+    rows = evaluate(fewer, DATA, ["factor_vae"], rows=(30, 20), whole=80)["factor_vae"]
+    assert fewer.shown.sum() == 50
+    assert rows.n == 30 and not rows.details["whole_grid"]
+
+
+def test_metrics_take_options_of_their_own():
+    results = evaluate(Counting(), DATA, ["mig", "dmig"], options={"mig": {"bins": 5}})
+    assert results["mig"].details["bins"] == 5 != results["dmig"].details["bins"]
+    assert results["mig"].options == {"seed": 0, "bins": 5}
+    with pytest.raises(ValueError, match="there are options for 'sap', which is not computed; mig are"):
+        evaluate(Counting(), DATA, ["mig"], options={"sap": {}})
+
+
 @pytest.mark.parametrize(
     ("number", "rows", "sizes"), [(100, (50, 20), (50, 20)), (30, (200, 100), (20, 10)), (2, (10, 5), (1, 1))]
 )

@@ -45,7 +45,7 @@ def test_test_rows_reach_the_metrics(tmp_path: Path, arrays: dict[str, Any]) -> 
     more = {f"{name}_test": table[:16] for name, table in arrays.items()}
     np.savez(tmp_path / "codes.npz", **arrays, **more)
     read = read_codes(tmp_path / "codes.npz")
-    assert {name: len(table) for name, table in read.items()} == {
+    assert read.rows == {
         "factors": 64,
         "codes": 64,
         "factors_test": 16,
@@ -53,9 +53,46 @@ def test_test_rows_reach_the_metrics(tmp_path: Path, arrays: dict[str, Any]) -> 
     }
 
 
+def test_what_the_file_says_of_its_columns_is_used(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    said = {
+        "continuous": np.array([True, False]),
+        "blocks": np.array([0, 1, -1]),
+        "factor_names": np.array(["hue", "x"]),
+    }
+    np.savez(tmp_path / "codes.npz", **arrays, **said)
+    read = read_codes(tmp_path / "codes.npz")
+    assert (read.continuous, read.blocks, read.factor_names) == ([0], [[0], [1]], ["hue", "x"])
+    assert evaluate.main([str(tmp_path / "codes.npz"), "--metrics", "mig", "mig_blocks", "--report"]) == 0
+    results = {each["name"]: each for each in json.loads((tmp_path / "codes.metrics.json").read_text())["results"]}
+    expected = metrics.compute("mig", arrays["factors"], arrays["codes"], blocks=[[0], [1]], continuous=[0])
+    assert results["mig_blocks"]["values"]["mig"] == pytest.approx(expected.values["mig"])
+    assert results["mig_blocks"]["options"]["blocks"] == [[0], [1]] and results["mig"]["options"]["continuous"] == [0]
+    assert results["mig"]["values"]["mig"] != results["mig_blocks"]["values"]["mig"]
+    assert "hue" in (tmp_path / "codes.report.html").read_text()
+
+
+def test_a_file_is_known_again_by_its_content(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    path = tmp_path / "codes.npz"
+    np.savez(path, **arrays)
+    assert evaluate.main([str(path), "--metrics", "mig"]) == evaluate.main([str(path), "--metrics", "mcc"]) == 0
+    held = json.loads((tmp_path / "codes.metrics.json").read_text())
+    assert {each["name"] for each in held["results"]} == {"mig", "mcc"}
+    np.savez(path, factors=arrays["factors"], codes=arrays["codes"][:, :2])
+    assert evaluate.main([str(path), "--metrics", "mcc"]) == 0
+    held = json.loads((tmp_path / "codes.metrics.json").read_text())
+    assert {each["name"] for each in held["results"]} == {"mcc"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"continuous": np.array([0, 1])}, "continuous must be true or false for each factor, not int64 [2]"),
+        (
+            {"blocks": np.zeros(2, int)},
+            "blocks must be a whole number for each code dimension, -1 for none, not",
+        ),
+        ({"blocks": np.full(3, -1)}, "blocks puts no dimension into any block"),
+        ({"factor_names": np.array(["x"])}, "factor_names must be a name for each factor, not <U1 [1]"),
         ({"codes": None}, "has no array codes; its arrays are: factors"),
         ({"codes": None, "factors": None}, "has no array factors and no codes; its arrays are: none"),
         ({"codes": np.zeros(64)}, "codes must be a table of numbers, not float64 [64]"),

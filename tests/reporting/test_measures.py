@@ -58,6 +58,71 @@ def test_a_metric_over_blocks_gets_those_of_the_group(
     assert none.reason == "vae has no actions"
 
 
+def test_blocks_are_found_under_a_change_of_basis(tiny: Any) -> None:
+    subject = Subject(tiny("vae", latents=4, architecture="forward"))
+    # Two circles in a skew basis, turned by commuting maps: each map mixes all four latents.
+    rng = np.random.default_rng(0)
+    phases = 2 * np.pi * subject.factors / 7
+    circles = np.stack([np.cos(phases), np.sin(phases)], -1).reshape(49, 4)
+    basis = rng.normal(size=(4, 4))
+    turn = np.array([[np.cos(0.9), -np.sin(0.9)], [np.sin(0.9), np.cos(0.9)]])
+    maps = np.stack([np.eye(4), np.eye(4)])
+    maps[0, :2, :2] = maps[1, 2:, 2:] = turn
+    subject.__dict__["state_codes"] = circles @ basis.T
+    subject.__dict__["matrices"] = basis @ maps @ np.linalg.inv(basis)
+    assert [len(block) for block in subject.blocks] == [2, 2]
+    found = metrics.compute("mig", subject.factors, subject.block_codes, blocks=subject.blocks)
+    straight = metrics.compute("mig", subject.factors, subject.codes, blocks=[[0, 1], [2, 3]])
+    assert found.values["mig"] > 0.95 > 0.6 > straight.values["mig"]
+
+
+def test_the_contrast_of_a_decoder_is_that_of_its_jacobians(reported: dict[str, Any]) -> None:
+    subject = reported["vae"].subject
+    (result,) = measures.measure_subject(subject, ["c_ima"])
+    codes = subject.in_chunks(subject.model.encode, subject.images(subject.tested, 11))
+    stack = [torch.autograd.functional.jacobian(lambda z: subject.model.decode(z[None]).flatten(), z) for z in codes]
+    expected = metrics.c_ima(torch.stack(stack).double().numpy())
+    assert result.values == pytest.approx(expected.values, rel=1e-3, abs=1e-6)
+    assert result.n == len(subject.tested)
+
+
+def test_deviations_reach_the_metric_that_reads_them(reported: dict[str, Any]) -> None:
+    subject = reported["vae"].subject
+    (result,) = measures.measure_subject(subject, ["rmig"])
+    posterior = subject.model.posterior(subject.images(subject.states, 0, np.zeros(49, dtype=np.int64)))
+    spread = posterior.log_variance.mul(0.5).exp().detach().double().numpy()
+    assert result.details["posterior"] == "gaussian"
+    expected = metrics.rmig(subject.factors, subject.codes, deviations=spread)
+    assert result.values == pytest.approx(expected.values, rel=1e-4)
+
+
+def test_of_many_states_some_are_looked_at(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assembly = tiny("vae", latents=4, architecture="forward")
+    whole = Subject(assembly)
+    assert len(whole.codes) == len(whole.tested) + 44 == 49
+    for name, value in (("_ROWS", (20, 10)), ("_STATES", 3), ("_TRANSITIONS", 8), ("_GRID", 40), ("_PIECE", 5)):
+        monkeypatch.setattr(f"equiworld.reporting.subject.{name}", value)
+    some = Subject(assembly)
+    assert len(some.tested) == 3 and set(some.tested) <= set(whole.tested)
+    assert len(some.held_out.actions) == len(some.trained.actions) == 8
+    assert len(some.codes) == 30 and len(set(some.states.tolist())) == 30
+    assert np.allclose(some.codes, whole.codes[some.states], atol=1e-6)
+    assert np.allclose(some.whole_codes, whole.whole_codes, atol=1e-6)
+    results = {result.name: result for result in measures.measure_subject(some, ["mig", "factor_vae", "sap"])}
+    assert [results[name].n for name in ("mig", "factor_vae", "sap")] == [20, 20, 20]
+    monkeypatch.setattr("equiworld.reporting.subject._GRID", 49)
+    (drawn,) = measures.measure_subject(Subject(assembly), ["factor_vae"])
+    assert drawn.n == 49 and drawn.details["whole_grid"]
+
+
+def test_chance_of_slow_metrics_is_found_when_asked_for(reported: dict[str, Any]) -> None:
+    subject = reported["vae"].subject
+    plain, full = (measures.measure_subject(subject, ["dci"], reference=asked)[0] for asked in (None, True))
+    assert plain.chance == {} and plain.values == full.values
+    assert set(full.chance) == set(full.ceiling) == set(full.values)
+    assert full.ceiling["disentanglement"] > 0.9 > full.chance["disentanglement"]
+
+
 class Encoder(torch.nn.Module):
     """A model of which nothing is known but that it encodes."""
 
