@@ -26,7 +26,7 @@ from equiworld.world_models.command_line import import_plugin
 
 __all__ = ["MEASURES", "Codes", "Subject", "evaluate", "evaluate_run", "evaluate_runs", "main", "measure"]
 
-_NAME = 24  # columns of the terminal that a metric's name has at least
+_NAME = 32  # columns of the terminal that a metric's name has at least
 
 
 def _note(said: str) -> None:

@@ -25,7 +25,7 @@ class Score:
         std: Sample standard deviation (n - 1) over them; None for fewer than two.
         chance: What knowing nothing scores, the mean over runs.
         ceiling: What a perfect code scores, the mean over runs.
-        n: Rows that it was computed from.
+        n: Rows that it was computed from: the fewest and the most of all runs.
         main: Whether it is its metric's main value.
     """
 
@@ -36,8 +36,16 @@ class Score:
     std: float | None
     chance: float | None
     ceiling: float | None
-    n: int | None
+    n: tuple[int, int] | None
     main: bool
+
+    @property
+    def rows(self) -> str:
+        """``n`` as it stands in a table."""
+        if self.n is None:
+            return "-"
+        least, most = self.n
+        return str(least) if least == most else f"{least}-{most}"
 
 
 def scores(runs: Mapping[str, Sequence[MetricResult]]) -> list[Score]:
@@ -67,7 +75,7 @@ def scores(runs: Mapping[str, Sequence[MetricResult]]) -> list[Score]:
                 entry["std"],
                 chance,
                 ceiling,
-                max(sizes) if sizes else None,
+                (min(sizes), max(sizes)) if sizes else None,
                 main,
             )
         )
@@ -84,7 +92,7 @@ def text_rows(table: Sequence[Score]) -> tuple[list[str], list[tuple[str, Rows]]
     for score in table:
         numbers = [score.mean, score.std, *score.runs.values()] if several else list(score.runs.values())
         cells = [number_text(number) for number in (*numbers, score.chance, score.ceiling)]
-        groups.setdefault(score.family, []).append([score.name, *cells, "-" if score.n is None else str(score.n)])
+        groups.setdefault(score.family, []).append([score.name, *cells, score.rows])
     return header, list(groups.items())
 
 

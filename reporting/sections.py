@@ -57,7 +57,7 @@ def summary(views: Sequence[View]) -> str:
             cells = [number_text(value) for value in [*numbers, score.chance, score.ceiling]]
             cells = [f"<td>{'–' if cell == '-' else cell}</td>" for cell in cells]
             cells.append(f'<td class="bar">{_meter(score)}</td>')
-            cells.append(f"<td>{'–' if score.n is None else f'{score.n:,}'}</td>")
+            cells.append(f"<td>{score.rows.replace('-', '–')}</td>")
             kind = ' class="main"' if score.main else ""
             rows.append(f'<tr{kind}><th scope="row">{_breakable(score.name)}</th>{"".join(cells)}</tr>')
     head = "".join(

@@ -25,11 +25,11 @@ def test_runs_are_averaged_and_families_stand_together() -> None:
     families = [score.family for score in table]
     assert families == sorted(families, key=families.index)
     first = table[0]
-    assert (first.mean, first.chance, first.ceiling, first.n, first.main) == (
+    assert (first.mean, first.chance, first.ceiling, first.rows, first.main) == (
         pytest.approx(0.3),
         pytest.approx(0.2),
         None,
-        10,
+        "10",
         True,
     )
     assert first.std == pytest.approx(0.1 * 2**0.5)
@@ -54,3 +54,10 @@ def test_runs_are_called_by_their_seeds_where_that_tells_them_apart() -> None:
     assert run_labels(paths, [3, 4], ["vae", "rgrvae"]) == ["a/version_0", "b/version_0"]
     assert run_labels(paths[:1], [3], ["vae"]) == ["logs/a/version_0"]
     assert common_folder(paths) == Path("logs").resolve()
+
+
+def test_rows_of_runs_of_another_size_are_a_range() -> None:
+    few, many = result("mig", 0.2), result("mig", 0.4)
+    few.n = 7
+    score = scores({"one": [few], "two": [many]})[0]
+    assert (score.n, score.rows) == ((7, 10), "7-10")
