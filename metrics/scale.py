@@ -9,7 +9,7 @@ import numpy as np
 from .checks import Floats
 
 
-def to_unit(values: Floats, axis: int | None = None) -> tuple[Floats, Any]:
+def to_unit(values: Floats, axis: int | tuple[int, ...] | None = None) -> tuple[Floats, Any]:
     """Divides by the power of two next above the largest magnitude: no digit is lost.
 
     Args:
