@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,14 @@ def gaussian_wasserstein_correlation(covariance: Any) -> float:
 
 @metric("unsupervised", family="unsupervised", of_codes=True)
 def unsupervised(
-    factors: Any, codes: Any, factors_test: Any = None, codes_test: Any = None, *, seed: int = 0, bins: int = 20
+    factors: Any,
+    codes: Any,
+    factors_test: Any = None,
+    codes_test: Any = None,
+    *,
+    seed: int = 0,
+    bins: int = 20,
+    continuous: Sequence[int] | None = None,
 ) -> MetricResult:
     """Unsupervised scores: Gaussian total correlation, Wasserstein correlation, mutual information between codes.
 
@@ -77,6 +85,7 @@ def unsupervised(
         codes_test: Unused: nothing is fitted.
         seed: Seeds the orders of rows behind ``ceiling``.
         bins: Equal-width bins per code dimension for the mutual information.
+        continuous: Unused: no factor is read.
 
     Returns:
         Values ``total_correlation`` (nats; None where infinite), ``wasserstein`` (None where float64 cannot hold the
