@@ -70,7 +70,7 @@ def action_prediction(
         details,
         chance={"accuracy": chance},
         ceiling={"accuracy": 1.0},
-        n=details["train"],
+        n=int((~mask).sum()),
         predictor=f"forest ({trees} trees of depth 15)",
     )
 

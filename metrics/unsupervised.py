@@ -105,7 +105,7 @@ def unsupervised(
     found, reasons, details = _measure(values, bucket)
     rng = np.random.default_rng(seed)
     orders = np.argsort(rng.random(values.shape), axis=0)
-    dealt = (np.take_along_axis(table, orders, axis=0) for table in (values, bucket))
+    dealt = np.take_along_axis(values, orders, axis=0), np.take_along_axis(bucket, orders, axis=0)
     return MetricResult(
         "unsupervised",
         found,
