@@ -12,6 +12,7 @@ from sklearn.linear_model import Lasso
 from .checks import Floats, as_floats
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 
 CORRELATIONS = ("lasso", "spearman")
 """What similarity of code dimensions can be taken from."""
@@ -128,7 +129,7 @@ def udr(
         raise ValueError(f"expected {len(tables)} vectors of divergences, got {len(kl)}")
     kept = []
     for run, table in enumerate(tables):
-        mask = np.ptp(table, axis=0) > 0
+        mask = table.max(axis=0) > table.min(axis=0)
         if kl is not None:
             amounts = as_floats(kl[run], f"kl[{run}]", 1)
             if len(amounts) != table.shape[1]:
@@ -178,5 +179,6 @@ def udr(
 
 
 def _standardise(table: Floats) -> Floats:
-    spread = table.std(axis=0)
-    return (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    scaled = to_unit(table, axis=0)[0]
+    spread = scaled.std(axis=0)
+    return (scaled - scaled.mean(axis=0)) / np.where(spread > 0, spread, 1.0)

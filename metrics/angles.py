@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,30 @@ import numpy as np
 from .checks import Floats, as_codes, as_floats, as_matrices
 from .registry import metric
 from .result import MetricResult
+from .scale import lengths, to_unit
+
+CHANCE_DRAWS = 10
+"""How many sets of random rotations the chance of a score of maps is the mean of."""
+
+
+def random_rotations(rng: np.random.Generator, count: int, dims: int) -> Floats:
+    """Rotations drawn evenly from all of them, float64 [count, dims, dims]."""
+    factors, upper = np.linalg.qr(rng.standard_normal((count, dims, dims)))
+    # With a positive diagonal the factorisation is unique, and its first part evenly distributed.
+    signs = np.where(np.diagonal(upper, axis1=1, axis2=2) < 0, -1.0, 1.0)
+    rotations = factors * signs[:, None]
+    rotations[np.linalg.det(rotations) < 0, :, 0] *= -1
+    return np.asarray(rotations, dtype=np.float64)
+
+
+def chance_of_rotations(
+    score: Callable[[Floats], Mapping[str, float | None]], matrices: Floats, seed: int
+) -> dict[str, float | None]:
+    """The mean of scores over random rotations in place of the maps [A, D, D]; of what could be measured."""
+    rng = np.random.default_rng(seed)
+    draws = [score(random_rotations(rng, len(matrices), matrices.shape[1])) for _ in range(CHANCE_DRAWS)]
+    found = {key: [value for draw in draws if (value := draw[key]) is not None] for key in draws[0]}
+    return {key: float(np.mean(numbers)) for key, numbers in found.items() if numbers}
 
 
 def wrap_angle(angle: Any) -> Floats:
@@ -33,7 +57,7 @@ def rotation_angles(matrix: Any) -> Floats:
     Raises:
         ValueError: Not a square matrix, or not finite.
     """
-    values = np.linalg.eigvals(as_matrices(np.asarray(matrix)[None], "matrix")[0])
+    values = np.linalg.eigvals(to_unit(as_matrices(np.asarray(matrix)[None], "matrix")[0])[0])
     return np.sort(np.abs(np.angle(values)))[::-1][::2]
 
 
@@ -82,6 +106,8 @@ def angle_report(
     true_angles: Any,
     max_order: int = 64,
     tolerance: float = 0.004,
+    *,
+    seed: int = 0,
 ) -> MetricResult:
     """How far the learnt rotations are from the true ones, in radians.
 
@@ -95,17 +121,44 @@ def angle_report(
         true_angles: Radians [A_true], by true code; 0 for an action that turns nothing.
         max_order: The largest order considered.
         tolerance: Radians, as in ``nearest_order``.
+        seed: Seeds the random rotations behind ``chance``.
 
     Returns:
         Values ``max`` and ``mean`` over true actions, and ``orders``: the share whose order n is the true angle's.
-        Missing, with the reason, when a true action has no learnt one. Details per true action: learnt, angles,
-        true_angle, error, order [k, n], true_order [k, n], order_error.
+        Missing, with the reason, when a true action has no learnt one. Chance: random rotations of as many dimensions
+        in place of the learnt ones. Ceiling: 0, 0 and 1. ``n``: true actions. Details per true action: learnt,
+        angles, true_angle, error, order [k, n], true_order [k, n], order_error.
 
     Raises:
         ValueError: Shapes do not fit, or a learnt code is out of range.
     """
     maps = as_matrices(matrices)
     truths = as_floats(true_angles, "true_angles", 1)
+    rows = _angle_rows(maps, mapping, truths, max_order, tolerance)
+    absent = [code for code in range(len(truths)) if code not in mapping]
+    ceiling = {"max": 0.0, "mean": 0.0, "orders": 1.0}
+    if absent:
+        reason = f"no learnt action for the true action {', '.join(map(str, absent))}"
+        missing: dict[str, float | None] = dict.fromkeys(ceiling)
+        return MetricResult("angles", missing, {"actions": rows}, reason, ceiling=dict(ceiling), n=len(truths))
+
+    def score(random: Floats) -> dict[str, float | None]:
+        return _angle_values(_angle_rows(random, mapping, truths, max_order, tolerance))
+
+    return MetricResult(
+        "angles",
+        _angle_values(rows),
+        {"actions": rows},
+        chance=chance_of_rotations(score, maps, seed),
+        ceiling=dict(ceiling),
+        n=len(truths),
+    )
+
+
+def _angle_rows(
+    maps: Floats, mapping: Mapping[int, int], truths: Floats, max_order: int, tolerance: float
+) -> list[dict[str, Any]]:
+    """What was found of each true action that has a learnt one."""
     rows: list[dict[str, Any]] = []
     for code, truth in enumerate(truths):
         if code not in mapping:
@@ -127,16 +180,13 @@ def angle_report(
                 "order_error": order_error(float(angles[0]), order),
             }
         )
-    absent = [code for code in range(len(truths)) if code not in mapping]
-    values: dict[str, float | None]
-    if absent:
-        values = {"max": None, "mean": None, "orders": None}
-        reason = f"no learnt action for the true action {', '.join(map(str, absent))}"
-        return MetricResult("angles", values, {"actions": rows}, reason=reason)
+    return rows
+
+
+def _angle_values(rows: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     errors = [row["error"] for row in rows]
     right = [row["order"][1] == row["true_order"][1] for row in rows]
-    values = {"max": max(errors), "mean": float(np.mean(errors)), "orders": float(np.mean(right))}
-    return MetricResult("angles", values, {"actions": rows})
+    return {"max": max(errors), "mean": float(np.mean(errors)), "orders": float(np.mean(right))}
 
 
 def inverse_errors(matrices: Any, inverses: Sequence[int | None]) -> Floats:
@@ -159,7 +209,7 @@ def inverse_errors(matrices: Any, inverses: Sequence[int | None]) -> Floats:
     for code, inverse in enumerate(inverses):
         if inverse is not None:
             other = int(as_codes([inverse], "inverses", len(maps))[0])
-            errors[code] = _distance_from_identity(maps[code] @ maps[other])
+            errors[code] = _distance_from_identity(_product(maps[code], maps[other]))
     return errors
 
 
@@ -190,7 +240,9 @@ def closure_errors(matrices: Any, orders: Sequence[int | None] | int) -> Floats:
         if order is not None:
             if order < 1:
                 raise ValueError(f"an order must be at least 1, not {order}")
-            errors[code] = _distance_from_identity(np.linalg.matrix_power(maps[code], int(order)))
+            with np.errstate(over="ignore", invalid="ignore"):
+                power = np.linalg.matrix_power(maps[code], int(order))
+            errors[code] = _distance_from_identity(power)
     return errors
 
 
@@ -201,9 +253,11 @@ def closure_error(matrices: Any, orders: Sequence[int | None] | int) -> float:
 
 def commutator_errors(matrices: Any) -> Floats:
     """|M_a M_b - M_b M_a| / sqrt(D) (Frobenius) for every pair of maps; float64 [A, A]."""
-    maps = as_matrices(matrices)
+    maps, exponent = to_unit(as_matrices(matrices))
     products = np.einsum("aij,bjk->abik", maps, maps)
-    return np.asarray(np.linalg.norm(products - products.swapaxes(0, 1), axis=(2, 3)) / math.sqrt(maps.shape[1]))
+    errors = lengths(products - products.swapaxes(0, 1), axes=(2, 3)) / math.sqrt(maps.shape[1])
+    with np.errstate(over="ignore"):
+        return np.ldexp(errors, 2 * exponent)
 
 
 def commutator_error(matrices: Any) -> float:
@@ -213,7 +267,12 @@ def commutator_error(matrices: Any) -> float:
 
 @metric("group_errors", family="symmetry")
 def group_errors(
-    matrices: Any, inverses: Sequence[int | None], orders: Sequence[int | None] | int, commute: bool = True
+    matrices: Any,
+    inverses: Sequence[int | None],
+    orders: Sequence[int | None] | int,
+    commute: bool = True,
+    *,
+    seed: int = 0,
 ) -> MetricResult:
     """How far the learnt matrices are from the laws of the group: inverses, orders, commutation.
 
@@ -222,30 +281,51 @@ def group_errors(
         inverses: For each action the code of its inverse, or None.
         orders: The order of each action (None: none), or one for all.
         commute: Whether the true actions all commute; False leaves that error out.
+        seed: Seeds the random rotations behind ``chance``.
 
     Returns:
         Values ``inverse``, ``closure`` and ``commutator``: the largest Frobenius norm of the deviation over
-        sqrt(D); 0 is exact. A value no action has is missing, with the reason. Details: each for every action.
+        sqrt(D); 0 is exact. A value no action has, or one beyond float64, is missing, with the reason. Chance: random
+        rotations of as many dimensions in place of the maps. Ceiling 0. ``n``: actions. Details: each for every
+        action.
 
     Raises:
         ValueError: As ``inverse_errors`` and ``closure_errors``.
     """
     maps = as_matrices(matrices)
-    inverse, closure = inverse_errors(maps, inverses), closure_errors(maps, orders)
-    values: dict[str, float | None] = {"inverse": _largest(inverse), "closure": _largest(closure)}
-    if commute:
-        values["commutator"] = commutator_error(maps)
-    gaps = [
-        text
-        for errors, text in ((inverse, "no action has an inverse"), (closure, "no action has an order"))
-        if np.isnan(errors).all()
-    ]
-    details = {"inverse": inverse, "closure": closure, "commutator": commutator_errors(maps)}
-    return MetricResult("group_errors", values, details, reason="; ".join(gaps) or None)
+
+    def errors_of(stack: Floats) -> dict[str, Floats]:
+        found = {"inverse": inverse_errors(stack, inverses), "closure": closure_errors(stack, orders)}
+        return found | {"commutator": commutator_errors(stack)} if commute else found
+
+    def score(stack: Floats) -> dict[str, float | None]:
+        worst = {key: _largest(errors) for key, errors in errors_of(stack).items()}
+        return {key: value if math.isfinite(value) else None for key, value in worst.items()}
+
+    details = errors_of(maps)
+    none = {"inverse": "no action has an inverse", "closure": "no action has an order"}
+    gaps = [none[key] for key in none if np.isnan(details[key]).all()]
+    if too_large := [key for key in details if np.isinf(details[key]).any()]:
+        gaps.append(f"the maps are so large that {' and '.join(too_large)} overflow")
+    values = score(maps)
+    return MetricResult(
+        "group_errors",
+        values,
+        details | {"commutator": commutator_errors(maps)},
+        reason="; ".join(gaps) or None,
+        chance=chance_of_rotations(score, maps, seed),
+        ceiling={key: 0.0 for key in values if key not in none or none[key] not in gaps},
+        n=len(maps),
+    )
+
+
+def _product(first: Floats, second: Floats) -> Floats:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return first @ second
 
 
 def _distance_from_identity(matrix: Floats) -> float:
-    return float(np.linalg.norm(matrix - np.eye(len(matrix))) / math.sqrt(len(matrix)))
+    return float(lengths(matrix - np.eye(len(matrix)), axes=(0, 1)) / math.sqrt(len(matrix)))
 
 
 def _largest(errors: Floats) -> float:

@@ -36,8 +36,11 @@ def align_actions(inferred: Any, true: Any, n_inferred: int, n_true: int) -> tup
     return float(counts[rows, columns].sum() / len(target)), mapping
 
 
+_DRAWS = 20
+
+
 @metric("alignment", family="symmetry")
-def alignment(inferred: Any, true: Any, n_inferred: int, n_true: int) -> MetricResult:
+def alignment(inferred: Any, true: Any, n_inferred: int, n_true: int, *, seed: int = 0) -> MetricResult:
     """How often the inferred action is the true one, under the best one-to-one assignment.
 
     Args:
@@ -45,10 +48,12 @@ def alignment(inferred: Any, true: Any, n_inferred: int, n_true: int) -> MetricR
         true: True action codes [N].
         n_inferred: How many learnt actions there are.
         n_true: How many true actions there are.
+        seed: Seeds the orders of rows behind ``chance``.
 
     Returns:
-        Value ``alignment`` in 0..1; chance: the share of the commonest true action (always inferring one action).
-        Details: mapping {true: learnt}, confusion [n_true, n_inferred], samples.
+        Value ``alignment`` in 0..1. Chance: the mean over random orders of the inferred actions, which know nothing
+        then but are as frequent as before. Ceiling: 1, or with fewer learnt than true actions the share of the
+        commonest of these. Details: mapping {true: learnt}, confusion [n_true, n_inferred], samples.
 
     Raises:
         ValueError: As ``align_actions``.
@@ -57,10 +62,14 @@ def alignment(inferred: Any, true: Any, n_inferred: int, n_true: int) -> MetricR
     confusion = np.zeros((n_true, n_inferred), dtype=np.int64)
     np.add.at(confusion, (np.asarray(true, dtype=np.int64), np.asarray(inferred, dtype=np.int64)), 1)
     samples = int(confusion.sum())
+    rng = np.random.default_rng(seed)
+    dealt = [align_actions(rng.permutation(inferred), true, n_inferred, n_true)[0] for _ in range(_DRAWS)]
+    commonest = np.sort(confusion.sum(axis=1))[::-1][:n_inferred]
     return MetricResult(
         "alignment",
         {"alignment": accuracy},
         {"mapping": mapping, "confusion": confusion, "samples": samples},
-        chance={"alignment": float(confusion.sum(axis=1).max() / samples)},
-        ceiling={"alignment": 1.0 if n_inferred >= n_true else None},
+        chance={"alignment": float(np.mean(dealt))},
+        ceiling={"alignment": float(commonest.sum() / samples)},
+        n=samples,
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import digamma
 
 from .checks import Floats, as_floats
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 
 
 def local_contrasts(jacobians: Any) -> Floats:
@@ -43,8 +45,21 @@ def local_contrasts(jacobians: Any) -> Floats:
     return np.where(singular, np.inf, np.maximum(0.0, -0.5 * logs.sum(axis=1)))
 
 
+def contrast_of_noise(outputs: int, latents: int) -> float:
+    """The expected contrast of a Jacobian [outputs, latents] of independent standard normal numbers.
+
+    Squared column norms are chi-squared with X degrees of freedom, and the determinant of the Gram matrix is a product
+    of chi-squared numbers with X, X - 1, .., X - L + 1 of them.
+
+    Args:
+        outputs: X, at least ``latents``.
+        latents: L.
+    """
+    return float(0.5 * (digamma(outputs / 2) - digamma((outputs - np.arange(latents)) / 2)).sum())
+
+
 @metric("c_ima", family="independence")
-def c_ima(jacobians: Any) -> MetricResult:
+def c_ima(jacobians: Any, *, seed: int = 0) -> MetricResult:
     """IMA contrast: the mean over points of how far the decoder's Jacobian is from orthogonal columns.
 
     The mean Jacobian's contrast stands beside it. It is what some published code reports under the same name; averaging
@@ -52,18 +67,24 @@ def c_ima(jacobians: Any) -> MetricResult:
 
     Args:
         jacobians: The decoder's Jacobians [N, X, L] at N latent points, X outputs by L latents.
+        seed: Not read: nothing is drawn.
 
     Returns:
         Values ``c_ima`` (the mean of ``local_contrasts``) and ``mean_jacobian``; 0 is best, and both are None where
-        infinite. Details: median, max over points, per_point, dead_columns (share of points at which each latent does
-        nothing), singular (points whose columns depend linearly on each other).
+        infinite. Chance: the expectation for independent normal derivatives, with as many columns at each point as
+        are not zero there; the same for both values, since a mean of normal numbers is normal. (None where there are
+        more columns than outputs: it is infinite.) Ceiling 0. Details: median, max over points, per_point,
+        dead_columns (share of points at which each latent does nothing), singular (points whose columns depend
+        linearly on each other).
 
     Raises:
         ValueError: Not [N, X, L], or not finite.
     """
     stack = as_floats(jacobians, "jacobians", 3)
     points = local_contrasts(stack)
-    average = local_contrasts(stack.mean(axis=0, keepdims=True))
+    # Each latent's scale is free, and a sum of huge derivatives must not overflow.
+    mean = to_unit(stack, axis=(0, 1))[0].mean(axis=0, keepdims=True)
+    average = local_contrasts(mean)
     singular = int(np.isinf(points).sum())
     dead = (stack == 0).all(axis=1)
     values: dict[str, float | None] = {
@@ -85,4 +106,18 @@ def c_ima(jacobians: Any) -> MetricResult:
         reasons.append(f"columns depend linearly on each other at {singular} of {len(points)} points")
     elif values["mean_jacobian"] is None:
         reasons.append("the columns of the mean Jacobian depend linearly on each other")
-    return MetricResult("c_ima", values, details, "; ".join(reasons) or None, n=len(points))
+    outputs, latents = stack.shape[1:]
+    chance: dict[str, float | None] = dict.fromkeys(values)
+    if latents <= outputs:
+        by_columns = np.array([contrast_of_noise(outputs, columns) for columns in range(latents + 1)])
+        chance["c_ima"] = float(by_columns[latents - dead.sum(axis=1)].mean())
+        chance["mean_jacobian"] = float(by_columns[latents - int((mean == 0).all(axis=1).sum())])
+    return MetricResult(
+        "c_ima",
+        values,
+        details,
+        "; ".join(reasons) or None,
+        chance=chance,
+        ceiling=dict.fromkeys(values, 0.0),
+        n=len(points),
+    )

@@ -13,6 +13,7 @@ from .levels import constant_columns
 from .predictors import PREDICTORS, Progress, fit_factors
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 from .tables import read_split
 
 
@@ -31,16 +32,19 @@ def action_prediction(
         trees: How many trees.
 
     Returns:
-        Value ``accuracy`` on the test rows; chance: the share among them of the commonest training action.
-        Details: train_accuracy, train, test (row counts).
+        Value ``accuracy`` on the test rows. Chance: the share among them of the commonest training action. Ceiling: 1,
+        although where two actions lead to the same state not even perfect codes tell them apart. Details:
+        train_accuracy, train, test (row counts).
 
     Raises:
-        ValueError: Shapes do not fit, or one side of the split is empty.
+        ValueError: Shapes do not fit, fewer than 2 rows, or one side of the split is empty.
     """
     first, second = as_floats(before, "before", 2), as_floats(after, "after", 2)
     labels = np.asarray(actions)
     if first.shape != second.shape or labels.shape != (len(first),):
         raise ValueError(f"shapes do not fit: before {first.shape}, after {second.shape}, actions {labels.shape}")
+    if len(first) < 2:
+        raise ValueError("action_prediction takes at least 2 rows, one to train on and one to test on")
     if test is None:
         mask = np.zeros(len(first), dtype=bool)
         mask[np.random.default_rng(seed).permutation(len(first))[: len(first) // 2]] = True
@@ -48,7 +52,8 @@ def action_prediction(
         mask = np.asarray(test, dtype=bool)
     if mask.shape != labels.shape or not mask.any() or mask.all():
         raise ValueError("test must be a mask over the rows with some of them on either side")
-    features = np.hstack([first, second])
+    # Trees read float32: each dimension is brought into its range, which changes no order and loses no digit.
+    features = to_unit(np.hstack([first, second]), axis=0)[0]
     forest = RandomForestClassifier(n_estimators=trees, max_depth=15, random_state=seed, n_jobs=1)
     forest.fit(features[~mask], labels[~mask])
     kinds, counts = np.unique(labels[~mask], return_counts=True)
@@ -59,7 +64,15 @@ def action_prediction(
         "train": int((~mask).sum()),
         "test": int(mask.sum()),
     }
-    return MetricResult("action_prediction", {"accuracy": accuracy}, details, chance={"accuracy": chance})
+    return MetricResult(
+        "action_prediction",
+        {"accuracy": accuracy},
+        details,
+        chance={"accuracy": chance},
+        ceiling={"accuracy": 1.0},
+        n=int((~mask).sum()),
+        predictor=f"forest ({trees} trees of depth 15)",
+    )
 
 
 @metric("factor_prediction", family="downstream", of_codes=True)

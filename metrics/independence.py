@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .checks import Floats, as_codes, as_floats, as_matrices
+from .angles import chance_of_rotations
+from .checks import Floats, Ints, as_codes, as_floats, as_matrices
 from .registry import metric
 from .result import MetricResult
+from .scale import lengths, to_unit
 
 
 def fit_operators(before: Any, after: Any, actions: Any, n_actions: int) -> Floats:
@@ -35,6 +37,8 @@ def fit_operators(before: Any, after: Any, actions: Any, n_actions: int) -> Floa
     if first.shape != second.shape:
         raise ValueError(f"before and after differ in shape: {first.shape} and {second.shape}")
     codes = as_codes(actions, "actions", n_actions, len(first))
+    # One scale for both, so that the maps are the same and squares stay in range.
+    first, second = to_unit(np.stack([first, second]))[0]
     absent = sorted(set(range(n_actions)) - set(codes.tolist()))
     if absent:
         raise ValueError(f"no transition with action {', '.join(map(str, absent))}")
@@ -43,7 +47,7 @@ def fit_operators(before: Any, after: Any, actions: Any, n_actions: int) -> Floa
 
 
 @metric("independence", family="symmetry")
-def independence(codes: Any, operators: Any, groups: Sequence[Sequence[int]]) -> MetricResult:
+def independence(codes: Any, operators: Any, groups: Sequence[Sequence[int]], *, seed: int = 0) -> MetricResult:
     """Whether actions of different subgroups move the code in perpendicular directions.
 
     1 - mean over samples and pairs of distinct subgroups of |max over a in one, b in the other, of
@@ -54,30 +58,50 @@ def independence(codes: Any, operators: Any, groups: Sequence[Sequence[int]]) ->
         codes: Codes z [N, D], in the coordinates in which the operators were fitted.
         operators: rho [A, D, D], acting on column vectors.
         groups: The subgroups, each a list of action codes.
+        seed: Seeds the random rotations behind ``chance``.
 
     Returns:
         Value ``independence`` in 0..1; details: pairs (groups, value), samples. The value is missing, with the
-        reason, when there are fewer than two subgroups.
+        reason, when there are fewer than two subgroups. Chance: random rotations in place of the operators, on these
+        codes. (Operators fitted to codes that know nothing are near 0: all of them move a code the same way, towards
+        the centre, which scores near 0.) Ceiling 1.
 
     Raises:
         ValueError: Shapes do not fit, a group is empty, or an action code is out of range.
     """
-    points, maps = as_floats(codes, "codes", 2), as_matrices(operators, "operators")
+    points, maps = to_unit(as_floats(codes, "codes", 2))[0], as_matrices(operators, "operators")
     if points.shape[1] != maps.shape[1]:
         raise ValueError(f"codes have {points.shape[1]} dimensions, operators {maps.shape[1]}")
     members = [as_codes(group, f"group {index}", len(maps)) for index, group in enumerate(groups)]
     if len(members) < 2:
-        return MetricResult("independence", {"independence": None}, reason="fewer than two subgroups")
+        reason = "fewer than two subgroups"
+        return MetricResult("independence", {"independence": None}, reason=reason, n=len(points))
+    pairs = _pairs(points, maps, members)
+    chance = chance_of_rotations(lambda random: {"independence": _mean(_pairs(points, random, members))}, maps, seed)
+    return MetricResult(
+        "independence",
+        {"independence": _mean(pairs)},
+        {"pairs": pairs, "samples": len(points)},
+        chance=chance,
+        ceiling={"independence": 1.0},
+        n=len(points),
+    )
+
+
+def _pairs(points: Floats, maps: Floats, members: Sequence[Ints]) -> list[dict[str, Any]]:
+    """The independence of every two subgroups."""
     moves = points[None] - np.einsum("aij,nj->ani", maps, points)
-    lengths = np.linalg.norm(moves, axis=-1)
     # Relative to the codes' own size, so that rescaling them changes nothing; below this a move is rounding.
-    smallest = 1e-8 * np.sqrt(np.mean(points**2)) + np.finfo(np.float64).tiny
-    still = lengths <= smallest
-    directions = np.where(still[..., None], 0.0, moves / np.where(still, 1.0, lengths)[..., None])
+    still = lengths(moves) <= 1e-8 * np.sqrt(np.mean(points**2))
+    steps = to_unit(moves, axis=-1)[0]
+    directions = np.where(still[..., None], 0.0, steps / np.where(still, 1.0, lengths(steps))[..., None])
     pairs = []
     for (i, first), (j, second) in combinations(enumerate(members), 2):
         cosines = np.einsum("and,bnd->abn", directions[first], directions[second])
         pairs.append({"groups": [i, j], "value": 1.0 - float(np.abs(cosines.max(axis=(0, 1))).mean())})
+    return pairs
+
+
+def _mean(pairs: Sequence[dict[str, Any]]) -> float:
     # The formula is symmetric in the two groups: unordered pairs have the same mean as ordered ones.
-    score = float(np.mean([pair["value"] for pair in pairs]))
-    return MetricResult("independence", {"independence": score}, {"pairs": pairs, "samples": len(points)})
+    return float(np.mean([pair["value"] for pair in pairs]))

@@ -11,6 +11,7 @@ from .checks import Floats, Ints
 from .discretise import discretise
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 from .tables import read_rows
 
 
@@ -61,22 +62,26 @@ def irs(
         _groups(column, bins if discrete else bins or 20)
         for column, discrete in zip(rows.factors.T, rows.discrete, strict=True)
     ]
-    deviations = np.abs(rows.codes - rows.codes.mean(axis=0)).max(axis=0)
+    # Each code in a scale of its own; only as weights are deviations of different codes compared.
+    scaled, exponents = to_unit(rows.codes, axis=0)
+    reach = np.abs(scaled - scaled.mean(axis=0)).max(axis=0)
     # The mean of equal numbers may differ from them by rounding.
-    active = np.ptp(rows.codes, axis=0) > 0
+    active = rows.codes.max(axis=0) > rows.codes.min(axis=0)
     matrix = np.zeros((rows.codes.shape[1], rows.factors.shape[1]))
     for column in np.flatnonzero(varying):
-        moved = mean_deviation(rows.codes[:, active], groups[column], quantile)
-        matrix[active, column] = 1 - moved / deviations[active]
+        matrix[active, column] = 1 - mean_deviation(scaled[:, active], groups[column], quantile) / reach[active]
     # A column of zeros, of a constant factor, must not beat a factor that scores below 0.
     known = np.where(varying, matrix, -np.inf)
     per_code = np.where(active, known.max(axis=1), 0.0)
-    value = float(np.average(per_code[active], weights=deviations[active])) if active.any() else 0.0
+    value = 0.0
+    if active.any():
+        weights = np.ldexp(reach, exponents[0] - exponents[0][active].max())
+        value = float(np.average(per_code[active], weights=weights[active]))
     details |= {
         "irs_matrix": matrix,
         "per_code": per_code,
         "parents": [int(best) if moves else None for best, moves in zip(known.argmax(axis=1), active, strict=True)],
-        "max_deviations": np.where(active, deviations, 0.0),
+        "max_deviations": np.where(active, np.ldexp(reach, exponents[0]), 0.0),
         "active": active,
     }
     return MetricResult("irs", {"irs": value}, details, n=len(rows))

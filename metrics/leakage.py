@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,19 +48,27 @@ def leakage_from_information(information: Any) -> dict[str, float | None]:
 
 @metric("factor_leakage", family="information", of_codes=True)
 def factor_leakage(
-    factors: Any, codes: Any, factors_test: Any = None, codes_test: Any = None, *, seed: int = 0, bins: int = 20
+    factors: Any,
+    codes: Any,
+    factors_test: Any = None,
+    codes_test: Any = None,
+    *,
+    seed: int = 0,
+    bins: int = 20,
+    continuous: Sequence[int] | None = None,
 ) -> MetricResult:
     """Factor leakage: what code dimensions other than the most informative one know of each factor.
 
     Painter, Hare and Prügel-Bennett 2020 (arXiv 2008.07922), with equal-width bins as their code has them.
 
     Args:
-        factors: Factors [N, K]; of a quantity ``bins`` equal-width bins are taken.
+        factors: Factors [N, K]; a quantity is cut into ``bins`` equal-width bins, as the codes are.
         codes: Codes [N, D].
         factors_test: Unused: nothing is fitted.
         codes_test: Unused.
         seed: Unused: nothing is drawn.
-        bins: Equal-width bins per code dimension.
+        bins: Equal-width bins per code dimension and per quantity.
+        continuous: Columns of ``factors`` that are quantities. None: those with numbers that are not whole.
 
     Returns:
         Values ``leakage``, ``mean`` (in nats), ``auc``, ``nm_auc`` of ``leakage_from_information``; 0 is best but for
@@ -69,7 +78,7 @@ def factor_leakage(
     Raises:
         ValueError: Shapes do not fit, or numbers are not finite.
     """
-    rows = read_rows(factors, codes)
+    rows = read_rows(factors, codes, continuous)
     levels = rows.levels(bins)
     information = mutual_information(discretise(rows.codes, bins), levels)
     kept = np.flatnonzero(levels.max(axis=0) > 0)

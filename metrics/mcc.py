@@ -12,6 +12,7 @@ from scipy.stats import rankdata
 from .checks import Floats
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 from .tables import read_rows
 
 
@@ -95,10 +96,10 @@ def matched(matrix: Floats, factors: Any) -> tuple[Floats, list[int | None]]:
 
 def _directions(table: Any) -> Floats:
     """Centred columns of length 1; zeros where a column is constant."""
-    values = np.asarray(table, dtype=np.float64)
-    constant = np.ptp(values, axis=0) == 0
+    values = to_unit(np.asarray(table, dtype=np.float64), axis=0)[0]
+    constant = values.max(axis=0) == values.min(axis=0)
     centred = values - values.mean(axis=0)
-    # Scaling by the largest entry first keeps squares of tiny or huge codes in range.
+    # What varies little about a large mean is small now.
     centred = centred / np.where(constant, 1.0, np.abs(centred).max(axis=0))
     length = np.where(constant, 1.0, np.sqrt((centred**2).sum(axis=0)))
     return np.where(constant, 0.0, centred / length)

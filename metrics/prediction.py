@@ -10,6 +10,7 @@ import numpy as np
 from .checks import Floats, as_floats
 from .registry import metric
 from .result import MetricResult
+from .scale import lengths, to_unit
 
 
 def image_centres(images: Any, threshold: float = 0.5) -> Floats:
@@ -31,7 +32,7 @@ def image_centres(images: Any, threshold: float = 0.5) -> Floats:
     pixels = as_floats(images, "images", 3)
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold must lie in 0..1, not {threshold}")
-    pixels = np.maximum(pixels, 0.0)
+    pixels = to_unit(np.maximum(pixels, 0.0), axis=(1, 2))[0]
     peak = pixels.max(axis=(1, 2), keepdims=True)
     weights = np.where(pixels >= threshold * peak, pixels, 0.0)
     mass = weights.sum(axis=(1, 2))
@@ -59,7 +60,7 @@ def centre_error(images: Any, centres: Any, threshold: float = 0.5) -> Floats:
     truth = as_floats(centres, "centres", 2)
     if truth.shape != found.shape:
         raise ValueError(f"expected centres of shape {found.shape}, got {truth.shape}")
-    return np.asarray(np.linalg.norm(found - truth, axis=1))
+    return np.where(np.isnan(found).any(axis=1), np.nan, lengths(found - truth))
 
 
 def pixel_error(predicted: Any, target: Any) -> Floats:
@@ -73,12 +74,16 @@ def pixel_error(predicted: Any, target: Any) -> Floats:
         float64 [N].
 
     Raises:
-        ValueError: The shapes differ, or something is not finite.
+        ValueError: The shapes differ, something is not finite, or differences are too large to be squared.
     """
     first, second = as_floats(predicted, "predicted"), as_floats(target, "target")
     if first.shape != second.shape:
         raise ValueError(f"predicted and target differ in shape: {first.shape} and {second.shape}")
-    return np.asarray(((first - second) ** 2).reshape(len(first), -1).mean(axis=1))
+    with np.errstate(over="ignore"):
+        errors = np.asarray(((first - second) ** 2).reshape(len(first), -1).mean(axis=1))
+    if not np.isfinite(errors).all():
+        raise ValueError("predicted and target differ by more than float64 can hold the square of")
+    return errors
 
 
 @metric("prediction", family="prediction")
@@ -88,6 +93,8 @@ def prediction_report(
     horizons: Sequence[int] | None = None,
     radius: float = 1.5,
     shown: Sequence[int] = (1, 5, 10, 20, 50),
+    *,
+    seed: int = 0,
 ) -> MetricResult:
     """How predictions hold up with the number of actions ahead: object in place, distance, pixel error.
 
@@ -98,11 +105,13 @@ def prediction_report(
         horizons: The number of actions of each row. None: 1..T.
         radius: Largest distance, in pixels, at which the object is in place.
         shown: The horizons that become values; the details hold all. Those not measured are skipped.
+        seed: Not read: nothing is drawn.
 
     Returns:
-        For each shown horizon h: ``within_h`` (share in place), ``centre_h`` (mean distance), ``mse_h``.
-        Details: horizons, within, centre, centre_median, mse (by row), blank (share with nothing drawn), radius,
-        samples.
+        For each shown horizon h: ``within_h`` (share in place), ``centre_h`` (mean distance), ``mse_h``. Ceiling: 1, 0
+        and 0. There is no chance: what a picture of anything else scores depends on the pictures, of which only errors
+        are known here. Details: horizons, within, centre, centre_median, mse (by row), blank (share with nothing
+        drawn), radius, samples.
 
     Raises:
         ValueError: Shapes do not fit, or a distance is negative or infinite.
@@ -147,4 +156,5 @@ def prediction_report(
         "samples": distances.shape[1],
     }
     reason = f"nothing was drawn {', '.join(map(str, empty))} actions ahead" if empty else None
-    return MetricResult("prediction", values, details, reason=reason)
+    ceiling = {key: 1.0 if key.startswith("within") else 0.0 for key in values}
+    return MetricResult("prediction", values, details, reason, ceiling=dict(ceiling), n=distances.shape[1])

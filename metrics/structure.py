@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .angles import commutator_error, nearest_order, wrap_angle
+from .angles import chance_of_rotations, commutator_error, nearest_order, wrap_angle
 from .checks import Floats, as_matrices
 from .registry import metric
 from .result import MetricResult
+from .scale import lengths
 
 
 class CyclicLike(Protocol):
@@ -240,6 +241,8 @@ def decomposition_report(
     groups: Mapping[int, CyclicLike] | None = None,
     mapping: Mapping[int, int] | None = None,
     inverses: Sequence[int | None] | None = None,
+    *,
+    seed: int = 0,
     **options: Any,
 ) -> MetricResult:
     """The group structure found in the learnt maps: planes, cyclic factors, inverse pairs, orders; and whether true.
@@ -249,30 +252,51 @@ def decomposition_report(
         groups: The true cyclic subgroups; None leaves the comparison out.
         mapping: {true code: learnt code}.
         inverses: For each true action code the code of its inverse, or None.
+        seed: Seeds the random combinations of ``decomposition``, and the random rotations behind ``chance``.
         **options: Of ``decomposition``.
 
     Returns:
         Values ``correct`` (1 when every point of the comparison holds), ``factors``, ``planes``, ``static_dims``,
-        ``residual``, ``misfit``; details: found (``Decomposition.to_dict``), comparison.
+        ``residual``, ``misfit``; the last two are missing, with the reason, where they are beyond float64. Chance:
+        random rotations of as many dimensions in place of the maps. Ceiling: 0 of ``residual`` and ``misfit``, and,
+        where the true groups are given, 1 of ``correct`` and their number of ``factors`` and ``planes``; how many
+        dimensions a perfect code leaves static is its own choice. ``n``: maps. Details: found
+        (``Decomposition.to_dict``), comparison.
 
     Raises:
         ValueError: As ``decomposition``.
     """
-    found = decomposition(matrices, **options)
-    values: dict[str, float | None] = {}
+    maps = as_matrices(matrices)
+
+    def score(found: Decomposition, comparison: Mapping[str, bool] | None) -> dict[str, float | None]:
+        values: dict[str, float | None] = {} if comparison is None else {"correct": float(comparison["all"])}
+        errors = {"residual": found.residual, "misfit": found.misfit}
+        return values | {
+            "factors": float(len(found.factors)),
+            "planes": float(len(found.planes)),
+            "static_dims": float(found.static_dims),
+            **{key: value if math.isfinite(value) else None for key, value in errors.items()},
+        }
+
+    def examine(stack: Floats) -> tuple[Decomposition, dict[str, bool] | None]:
+        found = decomposition(stack, seed=seed, **options)
+        return found, None if groups is None else compare_decomposition(found, groups, mapping, inverses)
+
+    found, comparison = examine(maps)
     details: dict[str, Any] = {"found": found.to_dict()}
+    ceiling = {"residual": 0.0, "misfit": 0.0}
     if groups is not None:
-        comparison = compare_decomposition(found, groups, mapping, inverses)
-        values["correct"] = float(comparison["all"])
         details["comparison"] = comparison
-    values |= {
-        "factors": float(len(found.factors)),
-        "planes": float(len(found.planes)),
-        "static_dims": float(found.static_dims),
-        "residual": found.residual,
-        "misfit": found.misfit,
-    }
-    return MetricResult("decomposition", values, details, reason=found.reason)
+        ceiling |= {"correct": 1.0, "factors": float(len(groups)), "planes": float(len(groups))}
+    return MetricResult(
+        "decomposition",
+        score(found, comparison),
+        details,
+        reason=found.reason,
+        chance=chance_of_rotations(lambda stack: score(*examine(stack)), maps, seed),
+        ceiling=dict(ceiling),
+        n=len(maps),
+    )
 
 
 def _invariant_blocks(maps: Floats, weights: Floats, min_angle: float) -> tuple[Floats, list[tuple[int, ...]]]:
@@ -323,7 +347,7 @@ def _off_block(maps: Floats, basis: Floats, blocks: Sequence[tuple[int, ...]]) -
     for block in blocks:
         inside[np.ix_(block, block)] = 1.0
     outside = (basis.T @ maps @ basis) * (1.0 - inside)
-    return float(np.linalg.norm(outside, axis=(1, 2)).max() / math.sqrt(len(basis)))
+    return float(lengths(outside, axes=(1, 2)).max() / math.sqrt(len(basis)))
 
 
 def _block_angles(turned: Floats, block: tuple[int, ...]) -> Floats:
@@ -344,7 +368,7 @@ def _misfit(turned: Floats, planes: Sequence[tuple[int, ...]], angles: Floats) -
             ideal[:, plane[1], plane[1]] = cosine
             ideal[:, plane[1], plane[0]] = sine
             ideal[:, plane[0], plane[1]] = -sine
-    return float(np.linalg.norm(turned - ideal, axis=(1, 2)).max() / math.sqrt(turned.shape[1]))
+    return float(lengths(turned - ideal, axes=(1, 2)).max() / math.sqrt(turned.shape[1]))
 
 
 def _inverses(angles: Floats, min_angle: float, tolerance: float) -> tuple[int | None, ...]:

@@ -45,6 +45,22 @@ def test_ceiling_and_chance(runs):
     assert result.predictor == "lasso (alpha 0.1)"
 
 
+@pytest.mark.parametrize("correlation", ["lasso", "spearman"])
+@pytest.mark.parametrize("scale", [1e-200, 1e200, [1e-200, 1e200, 1.0, 1e307]])
+def test_scale_does_not_matter(runs, correlation, scale):
+    codes = runs["aligned_noise0.5"][0]
+    expected = udr(codes, correlation=correlation).values
+    scaled = [table.astype(np.float64) / np.abs(table).max() * scale for table in codes]
+    assert udr(scaled, correlation=correlation).values == pytest.approx(expected, abs=1e-9)
+
+
+def test_one_row_and_two():
+    single = udr([np.ones((1, 2)), np.zeros((1, 2))])
+    assert single.values == {"udr": None, "best": None} and "no active dimension in run 0, 1" in single.reason
+    pair = udr([np.eye(2), np.eye(2)])
+    assert 0 < float(pair) <= 1
+
+
 def test_relative_strength_closed_forms():
     assert relative_strength(np.eye(3)) == pytest.approx(1)
     assert relative_strength(0.5 * np.eye(3)[[2, 0, 1]]) == pytest.approx(0.5)

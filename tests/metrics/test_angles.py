@@ -20,6 +20,7 @@ from equiworld.metrics import (
     rotation_angles,
     wrap_angle,
 )
+from equiworld.metrics.angles import random_rotations
 
 TURN = 2 * np.pi
 STEP = TURN * 5 / 33
@@ -121,6 +122,7 @@ def test_angle_report_finds_the_error_of_either_plane(rotate, orthogonal):
     assert result.values["max"] == pytest.approx(0.03)
     assert result.values["mean"] == pytest.approx(0.033 / 4)
     assert result.values["orders"] == 1.0
+    assert (result.ceiling, result.n) == ({"max": 0.0, "mean": 0.0, "orders": 1.0}, 4)
     assert result.details["actions"][0]["order"] == [5, 33]
 
 
@@ -129,6 +131,54 @@ def test_angle_report_names_the_actions_that_were_not_learnt(rotate):
     assert result.values == {"max": None, "mean": None, "orders": None}
     assert result.reason == "no learnt action for the true action 0, 2"
     assert result.details["actions"][0]["error"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_random_rotations_are_rotations_and_even(rotate):
+    maps = random_rotations(np.random.default_rng(0), 4000, 3)
+    np.testing.assert_allclose(maps @ maps.swapaxes(1, 2), np.broadcast_to(np.eye(3), maps.shape), atol=1e-12)
+    np.testing.assert_allclose(np.linalg.det(maps), 1.0)
+    # A fixed direction is sent everywhere alike, and the angles of rotations of space average pi / 2 + 2 / pi.
+    np.testing.assert_allclose(maps.mean(axis=0), 0, atol=0.05)
+    angles = [rotation_angles(matrix)[0] for matrix in maps]
+    assert np.mean(angles) == pytest.approx(np.pi / 2 + 2 / np.pi, abs=0.05)
+
+
+def test_chance_of_angles_and_of_the_laws_is_that_of_random_rotations(flat_maps, orthogonal):
+    identity, true = {code: code for code in range(4)}, [-STEP, -STEP, STEP, STEP]
+    rng = np.random.default_rng(5)
+    draws = [random_rotations(rng, 4, 6) for _ in range(40)]
+    maps = flat_maps(orthogonal(6, 1))
+    for result, others in (
+        (angle_report(maps, identity, true, seed=1), [angle_report(draw, identity, true) for draw in draws]),
+        (group_errors(maps, [2, 3, 0, 1], 33, seed=1), [group_errors(draw, [2, 3, 0, 1], 33) for draw in draws]),
+    ):
+        assert set(result.chance) == set(result.ceiling) == set(result.values)
+        for key, value in result.chance.items():
+            scores = [other.values[key] for other in others]
+            assert value == pytest.approx(np.mean(scores), abs=4 * np.std(scores) / np.sqrt(10) + 1e-9)
+        assert result.n == 4
+    assert group_errors(maps, [2, 3, 0, 1], 33).chance["inverse"] > 1
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307])
+def test_tiny_and_huge_maps(flat_maps, orthogonal, scale):
+    maps = flat_maps(orthogonal(6, 1))
+    mapping, true = {code: code for code in range(4)}, [-STEP, -STEP, STEP, STEP]
+    assert angle_report(maps * scale, mapping, true).values["max"] < 1e-9
+    result = group_errors(maps * scale, [2, 3, 0, 1], 33)
+    if scale < 1:
+        # Nothing is left of a product: it is 1 off in every direction.
+        assert result.values == {"inverse": 1.0, "closure": 1.0, "commutator": 0.0}
+    else:
+        assert (result.values["inverse"], result.values["closure"]) == (None, None)
+        assert result.reason.startswith("the maps are so large that inverse and closure")
+
+
+def test_one_map_that_overflows_is_not_passed_over(rotate):
+    maps = np.stack([np.eye(4), 3 * rotate([1.0, 0.5])])
+    result = group_errors(maps, [0, None], [1, 1000], commute=False)
+    assert result.values == {"inverse": 0.0, "closure": None}
+    assert result.reason == "the maps are so large that closure overflow"
 
 
 def test_wrap_angle():

@@ -36,8 +36,26 @@ def test_chance_is_the_share_of_the_commonest_training_action():
     assert result.chance["accuracy"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200, [1e-200, 1e200]])
+def test_tiny_and_huge_codes(scale):
+    before, after, actions = transitions(300)
+    usual = action_prediction(before, after, actions, trees=10)
+    assert usual.values["accuracy"] > 0.8
+    found = action_prediction(before * scale, after * scale, actions, trees=10)
+    assert found.values["accuracy"] == pytest.approx(usual.values["accuracy"], abs=0.03)
+
+
+def test_what_stands_beside_the_score():
+    result = action_prediction(*transitions(30), trees=10)
+    assert (result.ceiling, result.n) == ({"accuracy": 1.0}, 15)
+    assert result.predictor == "forest (10 trees of depth 15)"
+
+
 def test_bad_input():
     before, after, actions = transitions(10)
+    assert action_prediction(before[:2], after[:2], [1, 1], trees=3).values["accuracy"] == 1.0
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        action_prediction(before[:1], after[:1], actions[:1])
     with pytest.raises(ValueError, match="some of them on either side"):
         action_prediction(before, after, actions, test=np.zeros(10, dtype=bool))
     with pytest.raises(ValueError, match="shapes do not fit"):

@@ -49,11 +49,42 @@ def test_fitted_operators_are_the_true_ones_and_give_the_same_score(recorded, na
     assert score == pytest.approx(recorded.expected["independence"][name], abs=1e-6)
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("scale", [1e-200, 1e-6, 1.0, 1e6, 1e200, 1e307])
 def test_scale_of_the_codes_does_not_matter(recorded, scale):
     codes, operators = cases(recorded)["both_act_on_both"]
     score = independence(codes * scale, operators, GROUPS).values["independence"]
     assert score == pytest.approx(recorded.expected["independence"]["both_act_on_both"], abs=1e-9)
+    actions = np.random.default_rng(0).integers(4, size=len(codes))
+    after = np.einsum("nij,nj->ni", operators[actions], codes)
+    np.testing.assert_allclose(fit_operators(codes * scale, after * scale, actions, 4), operators, atol=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307])
+def test_tiny_and_huge_operators(recorded, scale):
+    codes, operators = cases(recorded)["block_rotations"]
+    # Tiny ones leave -z of every move, huge ones the rotated code.
+    score = independence(codes, operators * scale, GROUPS).values["independence"]
+    directions = np.einsum("aij,nj->ani", operators, codes)
+    directions /= np.linalg.norm(directions, axis=2, keepdims=True)
+    largest = np.einsum("and,bnd->abn", directions[GROUPS[0]], directions[GROUPS[1]]).max(axis=(0, 1))
+    assert score == pytest.approx(0.0 if scale < 1 else 1 - np.abs(largest).mean(), abs=1e-9)
+
+
+def test_chance_is_what_random_rotations_score(recorded, orthogonal):
+    codes, operators = cases(recorded)["block_rotations"]
+    result = independence(codes, operators, GROUPS, seed=1)
+    scores = [
+        independence(codes, np.stack([orthogonal(4, 4 * draw + code) for code in range(4)]), GROUPS).values
+        for draw in range(40)
+    ]
+    assert result.chance["independence"] == pytest.approx(np.mean([row["independence"] for row in scores]), abs=0.1)
+    assert 0.1 < result.chance["independence"] < 0.8
+    assert (result.ceiling, result.n) == ({"independence": 1.0}, len(codes))
+    # Operators fitted to codes that know nothing send all of them to the centre.
+    rng = np.random.default_rng(0)
+    before, after = rng.standard_normal((2, 4000, 4))
+    nothing = fit_operators(before, after, rng.integers(4, size=4000), 4)
+    assert independence(before, nothing, GROUPS).values["independence"] < 0.05
 
 
 def test_action_that_moves_nothing_counts_as_perpendicular(recorded):

@@ -79,6 +79,17 @@ def test_invariant_to_order_and_sign_and_to_a_common_scale(seed):
     assert irs(factors, codes).values["irs"] == pytest.approx(irs(factors[rows], moved).values["irs"], abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307, [1e200, 1.0, 1e-200]])
+def test_tiny_and_huge_codes(scale):
+    rng = np.random.default_rng(0)
+    factors, codes = rng.integers(0, 4, (60, 2)), rng.uniform(-1, 1, (60, 3))
+    result, expected = irs(factors, codes * scale), irs(factors, codes)
+    np.testing.assert_allclose(result.details["irs_matrix"], expected.details["irs_matrix"], atol=1e-9)
+    # Beside a huge code the others weigh nothing.
+    value = expected.details["per_code"][0] if np.ndim(scale) else expected.values["irs"]
+    assert result.values["irs"] == pytest.approx(value, abs=1e-9)
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match="quantile must be"):
         irs(grid(3, 3), grid(3, 3), quantile=0.0)

@@ -66,6 +66,13 @@ def test_tiny_and_huge_codes():
     np.testing.assert_allclose(absolute_correlations(values * [[1e-200, 1e200]], values), 1.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("scale", [1e-200, 1e200, [1e-200, 1e307]])
+def test_scale_does_not_matter(scale):
+    factors = grid(4, 5)
+    codes = factors @ np.array([[1.0, 0.2], [-0.3, 0.5]]) / 10
+    assert mcc(factors, codes * scale).values == pytest.approx(mcc(factors, codes).values, abs=1e-9)
+
+
 def test_chance_is_not_zero_in_small_samples():
     result = compute("mcc", grid(5, 5), grid(5, 5).astype(float))
     assert result.ceiling["mcc"] == pytest.approx(1.0)

@@ -14,7 +14,7 @@ def discs(centres, radius=15.0, size=64):
 CENTRES = np.array([[15.5, 15.5], [47.5, 20.5], [30.5, 31.5], [16.5, 47.5]])
 
 
-@pytest.mark.parametrize("scale", [1.0, 255.0, 0.02])
+@pytest.mark.parametrize("scale", [1.0, 255.0, 0.02, 1e-200, 1e200, 1e307])
 def test_centres_of_discs(scale):
     images = discs(CENTRES)
     assert images.sum(axis=(1, 2)).tolist() == [688] * 4
@@ -49,6 +49,8 @@ def test_centre_error_is_the_distance():
 
 def test_pixel_error():
     np.testing.assert_allclose(pixel_error(np.ones((2, 4, 4)), np.stack([np.ones((4, 4)), np.zeros((4, 4))])), [0, 1])
+    with pytest.raises(ValueError, match="differ by more than float64 can hold the square of"):
+        pixel_error(np.full((1, 2), 1e200), np.zeros((1, 2)))
     with pytest.raises(ValueError, match="differ in shape"):
         pixel_error(np.ones((2, 4)), np.ones((2, 3)))
 
@@ -68,6 +70,8 @@ def test_report_over_horizons():
         "mse_50": pytest.approx(0.2),
     }
     assert result.reason == "nothing was drawn 50 actions ahead"
+    assert result.ceiling == {key: float(key.startswith("within")) for key in result.values}
+    assert (result.chance, result.n) == ({}, 4)
     assert result.details["blank"] == [0.0, 0.25, 1.0]
     assert result.details["centre_median"] == [0.75, 2.0, None]
 

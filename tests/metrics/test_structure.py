@@ -169,7 +169,23 @@ def test_report_through_the_registry(flat_maps, orthogonal):
         "static_dims": 2.0,
     }
     assert result.details["found"]["inverse_pairs"] == [[0, 2], [1, 3]]
-    assert "correct" not in compute("decomposition", maps).values
+    assert result.ceiling == {"residual": 0.0, "misfit": 0.0, "correct": 1.0, "factors": 2.0, "planes": 2.0}
+    assert result.chance["correct"] == 0.0 and result.chance["misfit"] > 0.1
+    assert set(result.chance) == set(result.values) and result.n == 4
+    bare = compute("decomposition", maps, seed=3)
+    assert "correct" not in bare.values and set(bare.ceiling) == {"residual", "misfit"}
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307])
+def test_tiny_and_huge_maps_are_said_not_to_be_rotations(flat_maps, orthogonal, scale):
+    result = compute("decomposition", flat_maps(orthogonal(6, 11)) * scale)
+    assert "the maps are not rotations of common planes" in result.reason
+
+
+def test_huge_maps_that_do_not_commute_are_said_not_to():
+    found = decomposition([np.diag([0.0, 1e200]), np.array([[0.0, 1e200], [0.0, 0.0]])])
+    assert found.commutator == np.inf
+    assert found.reason.startswith("the maps do not commute (error inf)")
 
 
 def test_decomposition_rejects_what_is_no_stack_of_squares():

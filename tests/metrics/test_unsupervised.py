@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from equiworld.metrics import compute
 from equiworld.metrics.leakage import factor_leakage, leakage_from_information
 from equiworld.metrics.unsupervised import (
     gaussian_total_correlation,
@@ -71,6 +72,36 @@ def test_dimensions_without_variance_depend_on_nothing():
         gaussian_total_correlation(np.ones((2, 3)))
 
 
+def test_ceiling_is_that_of_independent_dimensions_and_there_is_no_chance():
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((200, 3)) @ rng.standard_normal((3, 3))
+    result = compute("unsupervised", np.zeros((200, 1)), codes)
+    assert result.chance == dict.fromkeys(result.values)
+    # With 200 rows the plug-in information of 20 x 20 cells is far from 0.
+    apart = [unsupervised(None, rng.standard_normal((200, 3))).values for _ in range(20)]
+    for key in ("total_correlation", "mutual_information", "wasserstein_norm"):
+        assert result.ceiling[key] == pytest.approx(np.mean([row[key] for row in apart]), rel=0.8)
+        assert result.ceiling[key] < result.values[key]
+    again = unsupervised(None, codes, seed=0)
+    assert again.ceiling == result.ceiling != unsupervised(None, codes, seed=1).ceiling
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-160, 1e100, 1e200, 1e307])
+def test_tiny_and_huge_codes(scale):
+    rng = np.random.default_rng(0)
+    codes = np.tanh(rng.standard_normal((100, 3)) @ rng.standard_normal((3, 3)))
+    usual, result = unsupervised(None, codes), unsupervised(None, codes * scale)
+    for key in ("total_correlation", "wasserstein_norm", "mutual_information"):
+        assert result.values[key] == pytest.approx(usual.values[key], abs=1e-9)
+    if scale == 1e100:
+        assert result.values["wasserstein"] == pytest.approx(usual.values["wasserstein"] * 1e200, rel=1e-9)
+    elif scale != 1e-160:  # whose square is a number of few digits
+        assert result.values["wasserstein"] is None
+        assert result.reason.startswith(f"the codes are too {'large' if scale > 1 else 'small'} for the square")
+    mixed = unsupervised(None, codes * [1.0, scale, 1.0])
+    assert mixed.values["total_correlation"] == pytest.approx(usual.values["total_correlation"], abs=1e-9)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
 def test_order_of_dimensions_and_rows_does_not_matter(seed):
@@ -103,6 +134,30 @@ def test_leakage_of_a_known_matrix():
     assert values["mean"] == pytest.approx(1 / 2)
     assert values["auc"] == pytest.approx((11 / 24 + 3 / 16 + 0) / 3)
     assert values["nm_auc"] == pytest.approx(3 / 32)
+
+
+def test_leakage_of_quantities():
+    rng = np.random.default_rng(0)
+    factors = np.column_stack([rng.integers(0, 1000, 2000), rng.integers(0, 4, 2000)])
+    codes = factors.astype(float)
+    # A thousand levels in 2,000 rows are almost known from their number alone: bins are what tells.
+    assert factor_leakage(factors, codes).values["leakage"] > 0.1
+    binned = factor_leakage(factors, codes, continuous=[0])
+    assert binned.values["leakage"] < 0.02
+    edges = np.histogram_bin_edges(factors[:, 0], 20)[1:-1]
+    by_hand = factor_leakage(np.column_stack([np.digitize(factors[:, 0], edges), factors[:, 1]]), codes)
+    assert binned.values == pytest.approx(by_hand.values)
+    halves = np.column_stack([factors[:, 0] / 2, factors[:, 1]])
+    assert factor_leakage(halves, codes).values == pytest.approx(binned.values)
+    with pytest.raises(ValueError, match="there is no factor 2"):
+        factor_leakage(factors, codes, continuous=[2])
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200, [1e-200, 1e200, 1.0]])
+def test_leakage_does_not_depend_on_scale(scale):
+    rng = np.random.default_rng(0)
+    factors, codes = rng.integers(0, 4, (100, 2)), rng.standard_normal((100, 3))
+    assert factor_leakage(factors, codes * scale).values == pytest.approx(factor_leakage(factors, codes).values)
 
 
 def test_leakage_of_degenerate_input():
