@@ -132,6 +132,8 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
     levels and dead dimensions, and knows nothing. The ceiling is that of the factors themselves, each scaled to unit
     variance, one to a dimension, or one to a block.
     """
+    if set(result.chance) >= set(result.values) and set(result.ceiling) >= set(result.values):
+        return
     given = dict(zip(_ARRAYS, arrays, strict=False))
     rest = {key: value for key, value in options.items() if key not in _ARRAYS}
     given |= {key: value for key, value in options.items() if key in _ARRAYS}

@@ -32,7 +32,9 @@ BLOCKS = "_blocks"
 def _alignment(subject: Subject) -> MetricResult:
     counts = len(subject.matrices), len(subject.world.actions)
     result = metrics.compute("alignment", subject.inferred, subject.held_out.actions, *counts)
-    result.values["latent"] = metrics.align_actions(subject.nearest, subject.held_out.actions, *counts)[0]
+    latent = metrics.compute("alignment", subject.nearest, subject.held_out.actions, *counts)
+    for part, own in (("values", latent.values), ("chance", latent.chance), ("ceiling", latent.ceiling)):
+        getattr(result, part)["latent"] = own.get("alignment")
     return result
 
 
