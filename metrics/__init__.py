@@ -20,24 +20,28 @@ from .angles import (
 from .assignment import align_actions, alignment
 from .contrast import c_ima, local_contrasts
 from .dci_scores import dci, dci_forest, dci_hist, dci_lasso
+from .dependent import dmig, xmig
 from .discretise import discretise
 from .downstream import action_prediction, factor_prediction
 from .explicit import explicitness
 from .fair import fairness, fairness_hist, inter_group_fairness
-from .gaps import dcimig, dmig, jemmig, mig, mig_sup, modularity, rmig, xmig
+from .gaps import jemmig, mig
 from .importance import completeness_from_importance, disentanglement_from_importance
 from .independence import fit_operators, independence
 from .infomec import infomec
-from .information import entropy, informative_blocks, mutual_information, neighbour_information
+from .information import entropy, informative_blocks, mutual_information
 from .irs import irs
 from .leakage import factor_leakage
 from .lsbd import lsbd
 from .mcc import mcc
+from .modular import dcimig, mig_sup, modularity
+from .neighbours import neighbour_information
 from .prediction import centre_error, image_centres, pixel_error, prediction_report
 from .predictors import Progress
 from .registry import METRICS, Metric, compute, metric, names
 from .report import aggregate, flatten, reasons, table
 from .result import MetricResult, json_safe
+from .robust import rmig
 from .sampling import CodeTable, beta_vae, factor_vae, z_diff, z_max_var, z_min_var
 from .sap import sap
 from .structure import CyclicFactor, Decomposition, compare_decomposition, decomposition, decomposition_report

@@ -15,9 +15,12 @@ def as_floats(value: Any, name: str, ndim: int | None = None) -> Floats:
     """The argument as a finite float64 array with ``ndim`` axes.
 
     Raises:
-        ValueError: Wrong number of axes, nothing in it, or a number that is not finite.
+        ValueError: Not numbers, wrong number of axes, nothing in it, or a number that is not finite.
     """
-    array = np.asarray(value, dtype=np.float64)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {' '.join(str(error).split())}") from error
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} must have {ndim} axes, not shape {array.shape}")
     if array.size == 0:
@@ -38,7 +41,8 @@ def as_codes(value: Any, name: str, count: int, length: int | None = None) -> In
         raise ValueError(f"{name} must be a vector of at least one entry, not shape {array.shape}")
     if length is not None and len(array) != length:
         raise ValueError(f"{name} has {len(array)} entries, expected {length}")
-    codes = array.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what no integer holds differs from the array below
+        codes = array.astype(np.int64)
     if not np.array_equal(codes, array):
         raise ValueError(f"{name} must hold whole numbers")
     if codes.min() < 0 or codes.max() >= count:

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 from sklearn.preprocessing import minmax_scale
 
 from .checks import Floats, Ints, as_floats
+from .scale import to_unit
 
 BINNINGS = ("width", "quantile", "exact", "width_ubisoft")
 
@@ -31,20 +32,53 @@ def discretise(codes: Any, bins: int = 20, binning: str = "width") -> Ints:
     Raises:
         ValueError: ``bins`` is below 1, ``binning`` is unknown, or the codes are not finite [N, D].
     """
+    check_bins(bins, binning)
+    values = as_floats(codes, "codes", 2)
+    if binning == "width":
+        columns = [equal_widths(column, bins) for column in values.T]
+    elif binning == "quantile":
+        columns = [_equal_counts(column, bins) for column in values.T]
+    elif binning == "width_ubisoft":
+        scaled = minmax_scale(to_unit(values, axis=0)[0])
+        columns = [np.digitize(column, np.linspace(0, 1, bins + 1)[:-1]) - 1 for column in scaled.T]
+    else:
+        columns = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in values.T]
+    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def check_bins(bins: int, binning: str) -> None:
+    """Refuses what ``discretise`` cannot do.
+
+    Raises:
+        ValueError: ``bins`` is below 1 or ``binning`` is unknown.
+    """
     if binning not in BINNINGS:
         raise ValueError(f"binning must be one of {', '.join(BINNINGS)}, not {binning!r}")
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins}")
-    values = as_floats(codes, "codes", 2)
-    if binning == "width":
-        columns = [_equal_widths(column, bins) for column in values.T]
-    elif binning == "quantile":
-        columns = [_equal_counts(column, bins) for column in values.T]
-    elif binning == "width_ubisoft":
-        columns = [np.digitize(column, np.linspace(0, 1, bins + 1)[:-1]) - 1 for column in minmax_scale(values).T]
-    else:
-        columns = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in values.T]
-    return np.stack(columns, axis=1).astype(np.int64)
+
+
+def equal_widths(column: Floats, bins: int, held: Floats | None = None) -> Ints:
+    """Bin numbers of a column [N] in bins of equal width between its smallest and its largest value.
+
+    Args:
+        column: Finite numbers [N] of any size; all in one bin where they are equal.
+        bins: How many, at least 1.
+        held: Other numbers [M] to put into the bins of ``column``; what lies beyond belongs to the outer ones.
+
+    Returns:
+        int64 [N], or [N + M] with ``held``.
+    """
+    scaled, exponent = to_unit(column)
+    low, high = scaled.min(), scaled.max()
+    with np.errstate(over="ignore"):
+        values = scaled if held is None else np.concatenate([scaled, np.ldexp(held, -exponent)])
+    # The edges of numpy.histogram, to the last digit.
+    edges = np.linspace(low, high, bins + 1)
+    if high > low and not (np.diff(edges) > 0).all():
+        # Values a few units of the last digit apart: edges fit between their differences only.
+        values, edges = values - low, np.linspace(0, high - low, bins + 1)
+    return np.digitize(values, edges[1:-1]).astype(np.int64)
 
 
 def joint_cells(columns: Ints) -> Ints:
@@ -54,10 +88,6 @@ def joint_cells(columns: Ints) -> Ints:
         # Compacting after each column keeps the product below N times the number of bins.
         cells = np.unique(cells * (int(column.max()) + 1) + column, return_inverse=True)[1].reshape(-1)
     return cells.astype(np.int64)
-
-
-def _equal_widths(column: Floats, bins: int) -> Any:
-    return np.digitize(column, np.histogram_bin_edges(column, bins)[:-1]) - 1
 
 
 def _equal_counts(column: Floats, bins: int) -> Any:

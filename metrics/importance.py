@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .checks import Floats, as_floats
+from .scale import to_unit
 
 WEIGHTS = ("importance", "uniform")
 """How rows are averaged: by their share of all importance, or all alike."""
@@ -99,7 +100,7 @@ def completeness_from_importance(importance: Any, weights: str = "importance") -
 
 def sum_blocks(importance: Any, blocks: list[list[int]]) -> Floats:
     """The importance of blocks of code dimensions: the sum over each block's rows; float64 [blocks, K]."""
-    matrix = _as_importance(importance)
+    matrix = as_floats(importance, "importance", 2)
     return np.stack([matrix[block].sum(axis=0) for block in blocks])
 
 
@@ -107,7 +108,7 @@ def _as_importance(value: Any) -> Floats:
     matrix = as_floats(value, "importance", 2)
     if (matrix < 0).any():
         raise ValueError("importance must not be negative")
-    return matrix
+    return to_unit(matrix)[0]  # only ratios count
 
 
 def _concentration(matrix: Floats) -> Floats:

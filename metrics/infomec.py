@@ -14,11 +14,11 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from .checks import Floats
-from .gaps import NOTHING_VARIES
-from .information import entropy, informative_blocks, mutual_information, neighbour_information
+from .information import entropy, informative_blocks, mutual_information
+from .neighbours import neighbour_information
 from .registry import metric
 from .result import MetricResult
-from .tables import Bools, Rows, read_rows
+from .tables import NOTHING_VARIES, Bools, Rows, read_rows
 
 PRUNINGS = ("informative", "range_latent_quantization", "iqr_tripod", "none")
 

@@ -1,4 +1,4 @@
-"""Entropy and mutual information between factors and codes: from bins, and from nearest neighbours."""
+"""Entropy and mutual information between factors and codes, and the table of what every code knows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.special import digamma
 from scipy.stats import chi2
 
-from .checks import Floats, Ints, as_floats
-from .discretise import discretise, joint_cells
-from .tables import Bools, Rows, read_blocks
+from .checks import Floats, Ints
+from .discretise import check_bins, discretise, joint_cells
+from .neighbours import neighbour_information
+from .result import MetricResult
+from .tables import NOTHING_VARIES, Bools, Rows, read_blocks
 
 ESTIMATORS = ("binned", "knn")
+FEW_ROWS = "the rows or bins are too few to estimate any factor's entropy"
 
 
 def mutual_information(first: Any, second: Any) -> Floats:
@@ -36,48 +37,14 @@ def mutual_information(first: Any, second: Any) -> Floats:
         raise ValueError(f"expected two tables with equally many rows, got shapes {left.shape} and {right.shape}")
     lefts = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in left.T]
     rights = [np.unique(column, return_inverse=True)[1].reshape(-1) for column in right.T]
-    return np.array([[_information(_counts(a, b)) for b in rights] for a in lefts], dtype=np.float64)
+    return np.array([[_shared(a, b) for b in rights] for a in lefts], dtype=np.float64)
 
 
 def entropy(values: Any) -> Floats:
     """Plug-in entropy in nats of every column of a table of discrete values [N, P]; float64 [P]."""
     table = np.asarray(values)
     shares = [np.unique(column, return_counts=True)[1] / len(table) for column in table.T]
-    return np.array([-(share * np.log(share)).sum() for share in shares], dtype=np.float64)
-
-
-def neighbour_information(codes: Any, factor: Any, *, discrete: bool = True, neighbours: int = 3) -> float:
-    """Mutual information in nats between a code of any width and one factor, from nearest neighbours.
-
-    A discrete factor: Ross 2014 (doi 10.1371/journal.pone.0087357), with Euclidean distances. A quantity: the first
-    estimator of Kraskov, Stögbauer and Grassberger 2004 (arXiv cond-mat/0305641), with the largest coordinate as the
-    distance. Equal points are counted as ties (as in Gao et al. 2017, arXiv 1709.06212) instead of being moved
-    apart by noise, so nothing is random.
-
-    Args:
-        codes: Floats [N, D] or [N].
-        factor: One factor [N].
-        discrete: Whether the factor's values are categories. Categories with a single row are left out.
-        neighbours: How many neighbours set the distance.
-
-    Returns:
-        From 0 (estimates below are cut off).
-
-    Raises:
-        ValueError: Shapes do not fit, numbers that are not finite, or ``neighbours`` below 1.
-    """
-    values = as_floats(codes, "codes")
-    values = values[:, None] if values.ndim == 1 else values
-    labels = as_floats(factor, "factor", 1)
-    if values.ndim != 2 or len(values) != len(labels):
-        raise ValueError(f"codes must be [N, D] and factor [N], got shapes {values.shape} and {labels.shape}")
-    if neighbours < 1:
-        raise ValueError(f"neighbours must be at least 1, not {neighbours}")
-    # One scale for the whole code: what is small beside its other dimensions stays small.
-    scaled = _unit(values)
-    if discrete:
-        return _discrete_neighbours(scaled, np.unique(labels, return_inverse=True)[1].reshape(-1), neighbours)
-    return _continuous_neighbours(scaled, _unit(labels[:, None]), neighbours)
+    return np.array([0.0 - (share * np.log(share)).sum() for share in shares], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -89,26 +56,40 @@ class InformationTable:
         factor_entropy: float64 [K]: what each factor knows about itself by the same estimator, which is the entropy of
             its levels or bins, or with nearest neighbours close to it.
         code_entropy: float64 [B], joint entropy of each block's bins; None where nothing was binned.
+        levels: int64 [N, K], factors as numbers of levels or bins.
         varying: bool [K], factors that take more than one value in the sample.
         blocks: The dimensions behind each row of ``information``.
         estimator: "binned" or "knn".
         bins: Bins per dimension.
-        samples: Rows.
     """
 
     information: Floats
     factor_entropy: Floats
     code_entropy: Floats | None
+    levels: Ints
     varying: Bools
     blocks: list[list[int]]
     estimator: str
     bins: int
-    samples: int
 
     @property
     def kept(self) -> Ints:
-        """Numbers of the factors that vary."""
-        return np.flatnonzero(self.varying).astype(np.int64)
+        """Numbers of the factors that there is something to know about."""
+        return np.flatnonzero(self.varying & (self.factor_entropy > 0)).astype(np.int64)
+
+    def by_factor(self, values: Floats) -> list[float | None]:
+        """Values of the kept factors in the places of all; None for the others."""
+        places: list[float | None] = [None] * len(self.varying)
+        for column, value in zip(self.kept, values, strict=True):
+            places[column] = float(value)
+        return places
+
+    def missing(self, name: str, *values: str, reason: str | None = None) -> MetricResult:
+        """The result of a metric without its values: for the reason given, or because no factor is kept."""
+        if reason is None:
+            reason = FEW_ROWS if self.varying.any() else NOTHING_VARIES
+        none: dict[str, float | None] = dict.fromkeys(values or (name,))
+        return MetricResult(name, none, self.details(), reason, n=len(self.levels), predictor=self.estimator)
 
     def details(self) -> dict[str, Any]:
         """What a result says about how its information was estimated."""
@@ -116,12 +97,12 @@ class InformationTable:
             "mutual_information": self.information,
             "factor_entropy": self.factor_entropy,
             "estimator": self.estimator,
-            "samples": self.samples,
+            "samples": len(self.levels),
             "constant_factors": np.flatnonzero(~self.varying),
         }
         if self.estimator == "binned":
             told["bins"] = self.bins
-        if any(len(block) > 1 for block in self.blocks) or len(self.blocks) == 0:
+        if any(len(block) > 1 for block in self.blocks):
             told["blocks"] = self.blocks
         return told
 
@@ -152,30 +133,34 @@ def information_table(
     """
     groups = read_blocks(blocks, rows.codes.shape[1])
     chosen = resolve_estimator(estimator, groups)
-    varying = np.ptp(rows.factors, axis=0) > 0
     count = 20 if bins is None else int(bins)
-    levels = factor_levels(rows, count, binning)
+    check_bins(count, binning)
+    levels = rows.levels(count, binning)
     if bins is None:
         count = max(20, int(levels.max()) + 1)
-    binned = discretise(rows.codes, count, binning)
-    spread = entropy(levels)
-    spread[~varying] = 0.0
     if chosen == "binned":
-        cells = [joint_cells(binned[:, block]) for block in groups]
-        columns = list(levels.T)
-        information = np.array([[_information(_counts(cell, column)) for column in columns] for cell in cells])
-        return InformationTable(
-            information, spread, entropy(np.stack(cells, axis=1)), varying, groups, chosen, count, len(rows)
-        )
-    information = np.zeros((len(groups), rows.factors.shape[1]))
-    for column in np.flatnonzero(varying):
-        factor, discrete = rows.factors[:, column], bool(rows.discrete[column])
-        spread[column] = neighbour_information(factor, factor, discrete=discrete, neighbours=neighbours)
-        for row, block in enumerate(groups):
-            information[row, column] = neighbour_information(
-                rows.codes[:, block], factor, discrete=discrete, neighbours=neighbours
-            )
-    return InformationTable(information, spread, None, varying, groups, chosen, count, len(rows))
+        binned = discretise(rows.codes, count, binning)
+        cells = np.stack([joint_cells(binned[:, block]) for block in groups], axis=1)
+        known, spread = mutual_information(cells, levels), entropy(levels)
+        return InformationTable(known, spread, entropy(cells), levels, rows.varying, groups, chosen, count)
+    known, spread = np.zeros((len(groups), levels.shape[1])), np.zeros(levels.shape[1])
+    for column in np.flatnonzero(rows.varying):
+        factor = rows.factors[:, column]
+        how: dict[str, Any] = {"discrete": bool(rows.discrete[column]), "neighbours": neighbours}
+        spread[column] = neighbour_information(factor, factor, **how)
+        known[:, column] = [neighbour_information(rows.codes[:, block], factor, **how) for block in groups]
+    return InformationTable(known, spread, None, levels, rows.varying, groups, chosen, count)
+
+
+def perfect_codes(rows: Rows) -> Floats:
+    """The factors themselves as codes [N, K]: the level numbers of a category, the values of a quantity."""
+    return np.where(rows.discrete, rows.levels().astype(np.float64), rows.factors)
+
+
+def perfect_table(rows: Rows, table: InformationTable, settings: dict[str, Any]) -> InformationTable:
+    """The table that the factors themselves would have as codes, by the estimator of ``table``."""
+    perfect = Rows(rows.factors, perfect_codes(rows), rows.discrete)
+    return information_table(perfect, **(settings | {"estimator": table.estimator}))
 
 
 def resolve_estimator(estimator: str | None, blocks: Sequence[Sequence[int]]) -> str:
@@ -189,18 +174,6 @@ def resolve_estimator(estimator: str | None, blocks: Sequence[Sequence[int]]) ->
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, not {estimator!r}")
     return estimator
-
-
-def factor_levels(rows: Rows, bins: int = 20, binning: str = "width") -> Ints:
-    """Factors as level numbers, int64 [N, K]: distinct values; bins of a quantity."""
-    cut = "width" if binning == "exact" else binning
-    columns = [
-        np.unique(column, return_inverse=True)[1].reshape(-1)
-        if discrete
-        else discretise(column[:, None], bins, cut)[:, 0]
-        for column, discrete in zip(rows.factors.T, rows.discrete, strict=True)
-    ]
-    return np.stack(columns, axis=1).astype(np.int64)
 
 
 def informative_blocks(rows: Rows, blocks: Sequence[Sequence[int]], level: float = 1e-2) -> Bools:
@@ -252,122 +225,10 @@ def _counts(first: Ints, second: Ints) -> Floats:
     return np.bincount(first * width + second, minlength=size * width).reshape(size, width).astype(np.float64)
 
 
-def _information(joint: Floats) -> float:
-    """Mutual information of a table of joint counts or probabilities."""
-    total = joint.sum()
-    product = joint.sum(axis=1, keepdims=True) * joint.sum(axis=0, keepdims=True)
-    used = joint > 0
+def _shared(first: Ints, second: Ints) -> float:
+    """Mutual information of two vectors of indices, from the pairs that occur."""
+    width = int(second.max()) + 1
+    pairs, joint = np.unique(first * width + second, return_counts=True)
+    alone = np.bincount(first)[pairs // width] * np.bincount(second)[pairs % width]
     # On whole counts the ratio is exactly 1 where the two are independent, so that a constant code knows exactly 0.
-    logs = np.log(joint[used] * total / product[used])
-    return max(0.0, float((joint[used] * logs).sum() / total))
-
-
-def _unit(values: Floats) -> Floats:
-    """Centred columns, all divided by the root of their mean variance."""
-    centred = values - values.mean(axis=0)
-    spread = float(np.sqrt((centred**2).mean()))
-    return centred / spread if spread > 0 else centred
-
-
-class _Cloud:
-    """Points among which neighbours are found; points on a line need no tree."""
-
-    def __init__(self, points: Floats, power: float) -> None:
-        self.line = np.sort(points[:, 0]) if points.shape[1] == 1 else None
-        self.tree = None if self.line is not None else cKDTree(points)
-        self.power = power
-
-    def reach(self, points: Floats, neighbours: int) -> Floats:
-        """Distance of each of the cloud's points to its n-th neighbour."""
-        if self.line is None:
-            assert self.tree is not None
-            return np.asarray(self.tree.query(points, k=[neighbours + 1], p=self.power)[0][:, 0], dtype=np.float64)
-        edge = np.full(neighbours, np.inf)
-        padded = np.concatenate([-edge, self.line, edge])
-        size = len(self.line)
-        # Of the n + 1 windows of n + 1 successive points that hold a point, the one that reaches least far.
-        ranges = [
-            np.maximum(
-                self.line - padded[left : left + size], padded[left + neighbours : left + neighbours + size] - self.line
-            )
-            for left in range(neighbours + 1)
-        ]
-        place = np.searchsorted(self.line, points[:, 0])
-        return np.asarray(np.min(ranges, axis=0)[place], dtype=np.float64)
-
-    def within(self, points: Floats, radius: Floats) -> Ints:
-        """How many of the cloud's points lie within the radius of each point, itself included."""
-        if self.line is None:
-            assert self.tree is not None
-            found = self.tree.query_ball_point(points, radius, p=self.power, return_length=True)
-            return np.asarray(found, dtype=np.int64)
-        upper = np.searchsorted(self.line, points[:, 0] + radius, side="right")
-        return np.asarray(upper - np.searchsorted(self.line, points[:, 0] - radius, side="left"), dtype=np.int64)
-
-
-def _slack(radius: Floats, points: Floats) -> Floats:
-    """Distances closer than this are equal: beyond it lies what rounding cannot move."""
-    return np.maximum(1e-10 * radius, 8 * np.finfo(np.float64).eps * np.abs(points).max())
-
-
-def _discrete_neighbours(points: Floats, labels: Ints, neighbours: int) -> float:
-    sizes = np.bincount(labels)
-    kept = sizes[labels] > 1
-    points, labels = points[kept], labels[kept]
-    if len(points) == 0:
-        return 0.0
-    everyone = _Cloud(points, 2.0)
-    total = 0.0
-    for label in np.unique(labels):
-        own = points[labels == label]
-        cloud, count = _Cloud(own, 2.0), min(neighbours, len(own) - 1)
-        radius = cloud.reach(own, count)
-        slack = _slack(radius, points)
-        inside, around = cloud.within(own, radius + slack), everyone.within(own, radius + slack)
-        # A cell of equal points counts whole, its own point included.
-        gain = digamma(inside) - digamma(around)
-        apart = np.flatnonzero(radius > slack)
-        if len(apart):
-            reached = _reached(
-                count,
-                (cloud.within(own[apart], (radius - slack)[apart]), inside[apart]),
-                (everyone.within(own[apart], (radius - slack)[apart]), around[apart]),
-            )
-            gain[apart] = digamma(count) - digamma(reached)
-        total += float(gain.sum()) - len(own) * float(digamma(len(own)))
-    return max(0.0, total / len(points) + float(digamma(len(points))))
-
-
-def _reached(count: int, own: tuple[Ints, Ints], everyone: tuple[Ints, Ints]) -> Floats:
-    """Expected number of others within the n-th neighbour's distance, were ties at that distance broken at random.
-
-    Args:
-        count: The neighbour, of the point's own class.
-        own: Points of the class nearer than that distance, and up to it; the point itself included.
-        everyone: The same of all points.
-    """
-    nearer, upto = own
-    taken = count - (nearer - 1)
-    tied = upto - nearer
-    foreign = everyone[1] - everyone[0] - tied
-    return np.asarray(everyone[0] - 1 + taken + foreign * taken / (tied + 1), dtype=np.float64)
-
-
-def _continuous_neighbours(points: Floats, factor: Floats, neighbours: int) -> float:
-    if len(points) < 2:
-        return 0.0
-    count = min(neighbours, len(points) - 1)
-    both = np.hstack([points, factor])
-    joint = _Cloud(both, np.inf)
-    radius = joint.reach(both, count)
-    slack = _slack(radius, both)
-    tied = radius <= slack
-    # Strictly inside where the radius is real; equal points where it is nothing but rounding.
-    inner = np.where(tied, slack, radius - slack)
-    near = np.full(len(points), count)
-    if tied.any():
-        near[tied] = joint.within(both[tied], inner[tied])
-    beside = _Cloud(points, np.inf).within(points, inner)
-    along = _Cloud(factor, np.inf).within(factor, inner)
-    gain = digamma(near) - digamma(beside) - digamma(along)
-    return max(0.0, float(gain.mean()) + float(digamma(len(points))))
+    return max(0.0, float((joint * np.log(joint * len(first) / alone)).sum() / len(first)))

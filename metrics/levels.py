@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import Ints
+from .discretise import check_bins, equal_widths
 from .tables import Rows
 
 
@@ -22,13 +23,11 @@ def shared_levels(train: Rows, test: Rows, bins: int = 20) -> tuple[Ints, Ints]:
     Raises:
         ValueError: ``bins`` is below 1.
     """
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, not {bins}")
+    check_bins(bins, "width")
     columns = []
     for column, discrete in enumerate(train.discrete):
-        values = np.concatenate([train.factors[:, column], test.factors[:, column]])
-        if not discrete:
-            values = np.digitize(values, np.histogram_bin_edges(train.factors[:, column], bins)[1:-1])
+        first, second = train.factors[:, column], test.factors[:, column]
+        values = np.concatenate([first, second]) if discrete else equal_widths(first, bins, second)
         columns.append(np.unique(values, return_inverse=True)[1].reshape(-1))
     levels = np.stack(columns, axis=1).astype(np.int64)
     return levels[: len(train)], levels[len(train) :]
@@ -36,4 +35,4 @@ def shared_levels(train: Rows, test: Rows, bins: int = 20) -> tuple[Ints, Ints]:
 
 def constant_columns(rows: Rows) -> list[int]:
     """The factors that take a single value in these rows."""
-    return [int(column) for column in np.flatnonzero(np.ptp(rows.factors, axis=0) == 0)]
+    return [int(column) for column in np.flatnonzero(~rows.varying)]

@@ -13,10 +13,10 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from .checks import Floats, Ints
-from .gaps import NOTHING_VARIES, top_gaps
+from .gap_matrices import top_gaps
 from .registry import metric
 from .result import MetricResult
-from .tables import LONE_BLOCK, Rows, is_lone_block, read_blocks, read_split
+from .tables import LONE_BLOCK, NOTHING_VARIES, Rows, is_lone_block, read_blocks, read_split
 
 PREDICTORS = ("svm", "r2", "knn", "tree_ubisoft")
 _DEPTHS = 9

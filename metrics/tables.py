@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .checks import Floats, Ints, as_floats
+from .discretise import discretise
 
 Bools = NDArray[np.bool_]
+
+TEST_SHARE = 1 / 3
+"""Of the rows, set apart for the test where no test rows are given."""
+NOTHING_VARIES = "no factor varies in the sample"
+LONE_BLOCK = "a single block holds every code: there is no second one to compare it with"
+_WHOLE_BELOW = 2.0**53  # from there on floats hold whole numbers only, so being whole says nothing
 
 
 @dataclass(frozen=True)
@@ -35,11 +43,20 @@ class Rows:
         """A discrete factor's values, int64 [N]."""
         return self.factors[:, column].astype(np.int64)
 
-    def levels(self, bins: int = 20) -> Ints:
-        """All factors as level numbers 0.., int64 [N, K]: distinct values, of a quantity equal-width bins."""
+    @property
+    def varying(self) -> Bools:
+        """Which factors take more than one value, [K]."""
+        return np.asarray(self.factors.max(axis=0) > self.factors.min(axis=0))
+
+    def levels(self, bins: int = 20, binning: str = "width") -> Ints:
+        """All factors as level numbers 0.., int64 [N, K]: distinct values, and of a quantity its bins.
+
+        A quantity is cut into bins of equal count where ``binning`` is "quantile", else of equal width.
+        """
+        cut = "quantile" if binning == "quantile" else "width"
         columns = []
         for column, discrete in zip(self.factors.T, self.discrete, strict=True):
-            values = column if discrete else np.digitize(column, np.histogram_bin_edges(column, bins)[:-1])
+            values = column if discrete else discretise(column[:, None], bins, cut)[:, 0]
             columns.append(np.unique(values, return_inverse=True)[1].reshape(-1))
         return np.stack(columns, axis=1).astype(np.int64)
 
@@ -54,7 +71,8 @@ def read_rows(factors: Any, codes: Any, continuous: Sequence[int] | None = None,
     Args:
         factors: Numbers [N, K].
         codes: Floats [N, D].
-        continuous: Columns of ``factors`` that are quantities. None: those that hold a number that is not whole.
+        continuous: Columns of ``factors`` that are quantities. None: those that hold a number that is not whole, or
+            from 2**53 on.
         name: Put before the arrays' names in errors.
 
     Raises:
@@ -63,17 +81,17 @@ def read_rows(factors: Any, codes: Any, continuous: Sequence[int] | None = None,
     table, values = as_floats(factors, f"{name}factors", 2), as_floats(codes, f"{name}codes", 2)
     if len(table) != len(values):
         raise ValueError(f"{name}factors and {name}codes differ in rows: {table.shape} and {values.shape}")
-    whole = (table == np.round(table)).all(axis=0)
+    whole = ((table == np.round(table)) & (np.abs(table) < _WHOLE_BELOW)).all(axis=0)
     if continuous is None:
         return Rows(table, values, whole)
     discrete = np.ones(table.shape[1], dtype=bool)
     for column in continuous:
-        if not 0 <= column < table.shape[1]:
+        if column not in range(table.shape[1]):
             raise ValueError(f"there is no factor {column} among {table.shape[1]}")
         discrete[column] = False
     if not whole[discrete].all():
         raise ValueError(
-            f"factors {np.flatnonzero(discrete & ~whole).tolist()} are not whole numbers: name them continuous"
+            f"{name}factors {np.flatnonzero(discrete & ~whole).tolist()} are not whole numbers: name them continuous"
         )
     return Rows(table, values, discrete)
 
@@ -86,9 +104,8 @@ def read_split(
     *,
     seed: int,
     continuous: Sequence[int] | None = None,
-    test_share: float = 1 / 3,
 ) -> tuple[Rows, Rows]:
-    """Rows to fit on and rows to test on; without test rows a random share of the others is set apart for it.
+    """Rows to fit on and rows to test on; without test rows a third of the others, at random, is set apart for it.
 
     Raises:
         ValueError: One of the test arrays without the other, too few rows, or what ``read_rows`` refuses.
@@ -98,9 +115,9 @@ def read_split(
     rows = read_rows(factors, codes, continuous)
     if factors_test is None:
         order = np.random.default_rng(seed).permutation(len(rows))
-        cut = round(len(rows) * test_share)
-        if cut < 1 or cut >= len(rows):
-            raise ValueError(f"{len(rows)} rows are too few to set some apart for the test")
+        cut = round(len(rows) * TEST_SHARE)
+        if cut < 1:
+            raise ValueError("a single row cannot be divided: give more rows, or factors_test and codes_test")
         return rows.take(order[cut:]), rows.take(order[:cut])
     quantities = np.flatnonzero(~rows.discrete).tolist()
     test = read_rows(factors_test, codes_test, quantities, "test ")
@@ -110,9 +127,6 @@ def read_split(
             f"codes {rows.codes.shape[1]} and {test.codes.shape[1]}"
         )
     return rows, test
-
-
-LONE_BLOCK = "a single block holds every code: there is no second one to compare it with"
 
 
 def is_lone_block(blocks: Sequence[Sequence[int]], factors: int) -> bool:
@@ -126,16 +140,20 @@ def read_blocks(blocks: Sequence[Sequence[int]] | None, dimensions: int) -> list
     A dimension in no block is left out of the metric.
 
     Raises:
-        ValueError: An empty block, a dimension that does not exist, or one in two blocks.
+        ValueError: Not lists of whole numbers, an empty block, a dimension that does not exist, or one in two blocks.
     """
     if blocks is None:
         return [[dimension] for dimension in range(dimensions)]
-    found = [[int(dimension) for dimension in block] for block in blocks]
+    try:
+        found = [[index(dimension) for dimension in block] for block in blocks]
+    except TypeError as error:
+        raise ValueError("blocks must be lists of code dimensions, such as [[0, 1], [2]]") from error
     flat = [dimension for block in found for dimension in block]
     if not found or not all(found):
         raise ValueError("blocks must be lists of at least one code dimension each")
     if len(set(flat)) != len(flat):
         raise ValueError("a code dimension is in more than one block")
-    if min(flat) < 0 or max(flat) >= dimensions:
-        raise ValueError(f"blocks name dimension {max(flat)} or {min(flat)}, but codes have 0..{dimensions - 1}")
+    for dimension in flat:
+        if not 0 <= dimension < dimensions:
+            raise ValueError(f"blocks name dimension {dimension}, but codes have 0..{dimensions - 1}")
     return found

@@ -78,3 +78,10 @@ def test_refused(matrix):
 def test_unknown_weights_are_refused():
     with pytest.raises(ValueError, match="weights"):
         completeness_from_importance(np.eye(2), "equal")
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_importance_of_any_size(scale):
+    matrix = np.array([[3.0, 1.0], [1.0, 4.0], [2.0, 0.0]])
+    for score in (disentanglement_from_importance, completeness_from_importance):
+        assert score(matrix * scale) == pytest.approx(score(matrix), abs=1e-12)

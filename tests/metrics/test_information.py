@@ -2,12 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.feature_selection import mutual_info_classif, mutual_info_regression
 
-from equiworld.metrics import discretise, entropy, mutual_information
-from equiworld.metrics.information import informative_blocks, neighbour_information
+from equiworld.metrics import entropy, mutual_information
+from equiworld.metrics.information import information_table, informative_blocks
 from equiworld.metrics.tables import read_rows
 
 
@@ -19,35 +16,6 @@ def gaussian(rho, count=2000, seed=0):
     return np.random.default_rng(seed).multivariate_normal([0, 0], [[1, rho], [rho, 1]], count)
 
 
-def test_equal_widths_put_the_largest_value_in_the_last_bin():
-    assert discretise(np.array([[0.0], [0.24], [0.26], [1.0]]), 4).ravel().tolist() == [0, 0, 1, 3]
-
-
-def test_equal_counts_keep_equal_values_together_and_ignore_monotone_maps():
-    codes = np.array([[5.0], [1.0], [1.0], [1.0], [9.0], [7.0]])
-    assert discretise(codes, 3, "quantile").ravel().tolist() == [1, 0, 0, 0, 2, 2]
-    spread = np.random.default_rng(0).standard_normal((100, 2))
-    assert np.bincount(discretise(spread, 5, "quantile")[:, 0]).tolist() == [20] * 5
-    np.testing.assert_array_equal(discretise(spread, 5, "quantile"), discretise(np.exp(3 * spread), 5, "quantile"))
-
-
-def test_exact_levels_number_distinct_values_in_order():
-    assert discretise(np.array([[2.5], [-1.0], [2.5], [0.0]]), 2, "exact").ravel().tolist() == [2, 0, 2, 1]
-
-
-def test_constant_column_is_one_bin_everywhere():
-    for binning in ("width", "quantile", "exact", "width_ubisoft"):
-        assert len(np.unique(discretise(np.full((7, 1), 3.3), 20, binning))) == 1
-
-
-@pytest.mark.parametrize(
-    ("bins", "binning", "message"), [(0, "width", "bins must be at least 1"), (3, "log", "binning must be one of")]
-)
-def test_bad_binning(bins, binning, message):
-    with pytest.raises(ValueError, match=message):
-        discretise(np.zeros((3, 1)), bins, binning)
-
-
 def test_mutual_information_of_equal_independent_and_constant_columns():
     factors = full_grid(3, 8)
     np.testing.assert_allclose(mutual_information(factors, factors), np.diag([np.log(3), np.log(8)]), atol=1e-12)
@@ -55,81 +23,6 @@ def test_mutual_information_of_equal_independent_and_constant_columns():
     # Exactly zero: a constant code must not know 1e-17 nats.
     uneven = np.random.default_rng(0).integers(0, 7, (1999, 3))
     assert not mutual_information(np.full((1999, 1), 2), uneven).any()
-
-
-@pytest.mark.parametrize("levels", [2, 5, 12])
-def test_neighbours_agree_with_a_second_implementation_on_categories(levels):
-    rng = np.random.default_rng(levels)
-    labels = rng.integers(0, levels, 600)
-    codes = np.stack([labels + rng.standard_normal(600), rng.standard_normal(600)], axis=1)
-    expected = mutual_info_classif(codes, labels, random_state=0, n_neighbors=3)
-    found = [neighbour_information(column, labels) for column in codes.T]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_neighbours_agree_with_a_second_implementation_on_quantities():
-    pair = gaussian(0.8, 600)
-    expected = mutual_info_regression(pair[:, :1], pair[:, 1], random_state=0, n_neighbors=3)
-    assert neighbour_information(pair[:, 0], pair[:, 1], discrete=False) == pytest.approx(expected[0], abs=1e-6)
-
-
-@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
-def test_neighbours_on_a_gaussian_come_close_to_the_closed_form(rho):
-    pair = gaussian(rho)
-    known = -0.5 * np.log(1 - rho**2)
-    assert neighbour_information(pair[:, 0], pair[:, 1], discrete=False) == pytest.approx(known, abs=0.05)
-    # A dimension of noise beside the code adds nothing.
-    wide = np.stack([pair[:, 0], np.random.default_rng(1).standard_normal(len(pair))], axis=1)
-    assert neighbour_information(wide, pair[:, 1], discrete=False) == pytest.approx(known, abs=0.1)
-
-
-def test_neighbours_know_a_circle_as_a_whole_and_not_in_parts():
-    factor = np.random.default_rng(0).integers(0, 15, 1500)
-    circle = np.stack([np.cos(2 * np.pi * factor / 15), np.sin(2 * np.pi * factor / 15)], axis=1)
-    full = entropy(factor[:, None])[0]
-    assert neighbour_information(circle, factor) == pytest.approx(full, abs=0.01)
-    assert neighbour_information(circle[:, 0], factor) < 0.8 * full
-    # Noise of two dimensions: joint bins would find a third of the entropy here.
-    assert neighbour_information(np.random.default_rng(1).standard_normal((1500, 2)), factor) < 0.05 * full
-
-
-def test_ties_of_independent_levels_know_nothing():
-    levels = np.random.default_rng(0).integers(0, 6, (3000, 2))
-    assert neighbour_information(levels[:, 0], levels[:, 1]) < 0.02
-    assert neighbour_information(levels[:, 0], levels[:, 0]) == pytest.approx(np.log(6), abs=0.01)
-
-
-@pytest.mark.parametrize("discrete", [True, False])
-def test_neighbours_of_constants_and_of_few_rows(discrete):
-    labels = np.arange(30) % 3
-    assert neighbour_information(np.zeros(30), labels, discrete=discrete) == pytest.approx(0.0, abs=1e-9)
-    assert neighbour_information(np.arange(2.0), np.arange(2), discrete=discrete) >= 0.0
-    assert neighbour_information(np.arange(1.0), np.zeros(1), discrete=discrete) == 0.0
-
-
-@settings(max_examples=8, deadline=None)
-@given(
-    seed=st.integers(0, 2**20),
-    scale=st.sampled_from([-7.0, -0.01, 0.5, 300.0]),
-    discrete=st.booleans(),
-    width=st.integers(1, 3),
-)
-def test_neighbours_ignore_scale_sign_shift_and_row_order(seed, scale, discrete, width):
-    rng = np.random.default_rng(seed)
-    factor = rng.integers(0, 4, 80)
-    target = factor if discrete else factor + rng.standard_normal(80)
-    codes = rng.standard_normal((80, width)) + factor[:, None]
-    order = rng.permutation(80)
-    plain = neighbour_information(codes, target, discrete=discrete)
-    moved = neighbour_information(codes[order][:, ::-1] * scale + 1.5, target[order], discrete=discrete)
-    assert plain == pytest.approx(moved, abs=1e-9)
-
-
-def test_bad_input_of_neighbours():
-    with pytest.raises(ValueError, match="codes must be"):
-        neighbour_information(np.zeros((3, 1)), np.zeros(4))
-    with pytest.raises(ValueError, match="neighbours must be at least 1"):
-        neighbour_information(np.zeros((3, 1)), np.zeros(3), neighbours=0)
 
 
 def test_informative_codes_are_found_at_any_scale(recordings):
@@ -155,3 +48,31 @@ def test_a_block_that_only_knows_jointly_is_informative():
     rows = read_rows(bits[:, :1] ^ bits[:, 1:], bits.astype(float))
     assert informative_blocks(rows, [[0, 1]]).tolist() == [True]
     assert informative_blocks(rows, [[0], [1]]).tolist() == [False, False]
+
+
+def test_a_factor_and_a_code_of_many_levels_need_no_table_of_all_pairs():
+    # 10^10 pairs of levels, of which 10^5 occur.
+    count = 100_000
+    index = np.random.default_rng(0).permutation(count)[:, None]
+    assert mutual_information(index, index)[0, 0] == pytest.approx(np.log(count))
+
+
+def test_the_table_leaves_out_what_it_cannot_estimate():
+    factors = np.column_stack([np.arange(12), np.arange(12) % 3, np.ones(12)])
+    codes = factors[:, :2] * 1.0
+    binned = information_table(read_rows(factors, codes))
+    assert binned.kept.tolist() == [0, 1]
+    # Neighbours of the same value: the first factor has none.
+    near = information_table(read_rows(factors, codes), estimator="knn")
+    assert near.kept.tolist() == [1]
+    assert near.by_factor(np.array([0.5])) == [None, 0.5, None]
+    assert near.details()["constant_factors"].tolist() == [2]
+    alone = information_table(read_rows(factors[:, :1], codes), estimator="knn")
+    assert "too few" in alone.missing("mig").reason
+
+
+def test_one_bin_tells_nothing_of_a_quantity():
+    quantity = np.linspace(0, 1, 9)[:, None]
+    table = information_table(read_rows(quantity, quantity), bins=1)
+    assert len(table.kept) == 0
+    assert "too few" in table.missing("mig").reason
