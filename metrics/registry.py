@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .result import MetricResult, json_safe
+from .scale import to_unit
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
     levels and dead dimensions, and knows nothing. The ceiling is that of the factors themselves, each scaled to unit
     variance, one to a dimension, or one to a block.
     """
-    if set(result.chance) >= set(result.values) and set(result.ceiling) >= set(result.values):
+    missing = all(value is None for value in result.values.values())
+    if missing or (set(result.chance) >= set(result.values) and set(result.ceiling) >= set(result.values)):
         return
     given = dict(zip(_ARRAYS, arrays, strict=False))
     rest = {key: value for key, value in options.items() if key not in _ARRAYS}
@@ -192,6 +194,8 @@ def _perfect(table: Any, factors: Any, blocks: list[list[int]] | None) -> Any:
 
     Each factor has one dimension; in blocks of two or more it has a point on a circle, as a cyclic group holds it.
     """
+    exponents = to_unit(factors, axis=0)[1]
+    factors, table = (np.ldexp(each, -exponents) for each in (factors, table))
     scale = factors.std(axis=0)
     scale[scale == 0] = 1.0
     straight = (table - factors.mean(axis=0)) / scale

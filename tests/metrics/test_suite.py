@@ -1,5 +1,7 @@
 """Many metrics at once: what is encoded, how often, and what is said of names and data that cannot be used."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -94,3 +96,13 @@ def test_slow_metrics_say_how_far_they_are():
     assert heard[0] == "dci"
     assert [line.split(" in ")[0] for line in heard[1:]] == [f"dci: {done} of 2 factors" for done in (0, 1, 2)]
     assert "s left" in heard[1]
+
+
+@pytest.mark.parametrize("size", [1e200, 1e-200])
+def test_factors_of_any_size_have_a_ceiling(size):
+    grid = np.stack(np.divmod(np.arange(49), 7), axis=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = compute("mcc", grid * size, np.hstack([grid, grid[:, :1] ** 2]), continuous=[0, 1])
+    assert found.ceiling["mcc"] == pytest.approx(1)
+    assert found.values["mcc"] == pytest.approx(1)
