@@ -145,7 +145,7 @@ def _reconstruction(subject: Subject) -> MetricResult:
     posterior = subject.model.posterior(images)
     decoded = subject.in_chunks(subject.model.decode, posterior.mean)
     squared = (decoded - images).square().sum((1, 2, 3)).mean()
-    bound = subject.model.likelihood.loss(subject.model.decoder(posterior.mean).float(), images).mean()
+    bound = subject.model.likelihood.loss(subject.model.logits(posterior.mean), images).mean()
     values: dict[str, float | None] = {
         "squared_error": float(squared),
         "negative_log_likelihood": float(bound),

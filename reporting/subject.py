@@ -134,9 +134,7 @@ class Subject:
     @cached_property
     def deviations(self) -> Array:
         """Standard deviations of the posteriors of ``states``, [N, L]."""
-        return self.encode(self.states, lambda images: (0.5 * self.model.posterior(images).log_variance).exp())[
-            :, : self.latents
-        ]
+        return self.encode(self.states, lambda images: self.model.posterior(images).deviation)[:, : self.latents]
 
     def transitions(self, sources: Array, targets_in: Array | None) -> tuple[Array, Array, Array]:
         """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state)."""

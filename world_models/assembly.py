@@ -7,6 +7,7 @@ import math
 import os
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -25,6 +26,8 @@ from ..envs.registry import UsageError, nearest
 from . import runs
 from .actions.procrustes import Procrustes
 from .group import GroupVAE
+from .latents import LATENTS
+from .latents.base import NoOptions
 from .vae import VAE
 from .zoo import MODELS, Context
 
@@ -79,30 +82,45 @@ class Options:
     data: Any
     dataset: Any
     model: Any
+    latent: Any = dataclasses.field(default_factory=NoOptions)
 
     def flat(self) -> dict[str, Any]:
         """As in a configuration file."""
         config: dict[str, Any] = {"model": self.model_name, "dataset": self.dataset_name}
         if self.plugins:
             config["plugin"] = list(self.plugins)
-        for part in (self.run, self.data, self.dataset, self.model):
+        for part in (self.run, self.data, self.dataset, self.model, self.latent):
             for name, value in dataclasses.asdict(part).items():
                 config[name] = list(value) if isinstance(value, tuple) else value
         return config
 
 
-def option_types(model: str, dataset: str) -> dict[str, type[Any]]:
+def option_types(model: str, dataset: str, latent: str | None = None) -> dict[str, type[Any]]:
     """The option dataclasses of a run, by their name in ``Options``.
 
+    Args:
+        model: A name in ``MODELS``.
+        dataset: A name in ``DATASETS``.
+        latent: A name in ``LATENTS``; None: the model's own.
+
     Raises:
-        UsageError: Unknown model or data set, or two options of one name.
+        UsageError: An unknown name, or two options of one name.
     """
+    spec = MODELS[model]
     types = {
-        "model": MODELS[model].options,
+        "model": spec.options,
         "dataset": DATASETS[dataset].options,
         "data": DataOptions,
         "run": RunOptions,
     }
+    own = getattr(spec.options, "latent", None)
+    chosen = own if latent is None else latent
+    if own is not None and chosen is not None:
+        space = LATENTS[chosen].options
+        if chosen == own and spec.latent_options is not None:
+            space = spec.latent_options
+        if dataclasses.fields(space):
+            types["latent"] = space
     seen: dict[str, str] = {}
     for part, kind in types.items():
         for field in dataclasses.fields(kind):
@@ -120,8 +138,21 @@ def options_from_config(config: dict[str, Any], source: str) -> Options:
     """
     model, dataset = config["model"], config.get("dataset", "flatland")
     values = {key: value for key, value in config.items() if key not in ("model", "dataset", "plugin")}
-    parts = fill_options(option_types(model, dataset), values, source, f"for model {model!r} on {dataset!r}")
+    types = option_types(model, dataset, latent_of(values))
+    parts = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
     return Options(model, dataset, tuple(config.get("plugin", ())), **parts)
+
+
+def latent_of(values: dict[str, Any]) -> str | None:
+    """The latent space that a configuration names.
+
+    Raises:
+        UsageError: It is not a name.
+    """
+    name = values.get("latent")
+    if not isinstance(name, str | None):
+        raise UsageError(f"latent must be a name, not {name!r}")
+    return name
 
 
 def options_of_run(run: Path, config: dict[str, Any]) -> Options:
@@ -253,7 +284,7 @@ def assemble(options: Options) -> Assembly:
         UsageError: An option that cannot be used.
     """
     run, data_options = options.run, options.data
-    for part in (run, data_options, options.dataset, options.model):
+    for part in (run, data_options, options.dataset, options.model, options.latent):
         for field in dataclasses.fields(part):
             value = getattr(part, field.name)
             flag = f"--{field.name.replace('_', '-')}"
@@ -276,7 +307,11 @@ def assemble(options: Options) -> Assembly:
     data = build_dataset(options.dataset_name, options.dataset, noise, run.seed)
     split = split_states(len(data), data_options.validation_split, data_options.test_split, run.seed)
     context = Context(
-        data.world, data_options.noise_name == "background", data_options.offset, torch_generator(run.seed, _WEIGHTS)
+        data.world,
+        data_options.noise_name == "background",
+        data_options.offset,
+        torch_generator(run.seed, _WEIGHTS),
+        partial(LATENTS[getattr(options.model, "latent", "euclidean")].build, options.latent),
     )
     model = MODELS[options.model_name].build(options.model, context)
     if type(model).terms is VAE.terms and data_options.offset != 1:

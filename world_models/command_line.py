@@ -24,7 +24,8 @@ import yaml
 from ..datasets import DATASETS
 from ..envs.registry import UsageError, nearest
 from . import runs
-from .assembly import Options, fill_options, option_types, options_of_run
+from .assembly import Options, fill_options, latent_of, option_types, options_of_run
+from .latents import LATENTS
 from .zoo import MODELS
 
 _NAMES = ("model", "dataset", "plugin")
@@ -95,7 +96,7 @@ def read_request(arguments: list[str]) -> Request:
     known_names = model in MODELS and dataset in DATASETS
     if resume is not None and not known_names and config.get("plugin"):
         raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
-    types = option_types(model, dataset)
+    types = option_types(model, dataset, _latent_in(rest) or latent_of(config))
     values = {key: value for key, value in config.items() if key not in _NAMES}
     try:
         defaults = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
@@ -110,6 +111,14 @@ def read_request(arguments: list[str]) -> Request:
         kept = Options(model, dataset, plugins, **defaults).flat()
         _check_continuation(resume, kept | runs.read_config(resume), options.flat())
     return Request(options, resume)
+
+
+def _latent_in(arguments: list[str]) -> str | None:
+    """The latent space that the command line names; it decides which options there are, and is one itself."""
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--latent")
+    name: str | None = parser.parse_known_args(arguments)[0].latent
+    return name
 
 
 def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -183,9 +192,11 @@ def _run_plugin(name: str, load: Callable[[], object]) -> None:
 def overview() -> str:
     """What ``--help`` says when no model is named."""
     models = "\n".join(f"  {name:<10} {MODELS[name].summary}" for name in MODELS)
+    spaces = "\n".join(f"  {name:<18} {LATENTS[name].summary}" for name in LATENTS)
     return (
         "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n\n"
         f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n\n"
+        f"latent spaces:\n{spaces}\n\n"
         "  --config FILE    options from a YAML file; may be given several times, later ones win\n"
         "  --plugin MODULE  import a module (or .py file) that registers more worlds, data sets or models\n"
         "  --resume RUN     continue an interrupted run, or a complete one with more --epochs\n\n"

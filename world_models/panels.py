@@ -55,7 +55,7 @@ class Panels:
         writer.add_image("recons/recon", grid([frames, model.decode(model.encode(frames))]), epoch)
         writer.add_image("linspaces/linspace", grid(traversals(model, frames[0])), epoch)
         writer.add_histogram("posterior/mean", posterior.mean, epoch)
-        writer.add_histogram("posterior/log_variance", posterior.log_variance, epoch)
+        writer.add_histogram("posterior/log_variance", 2 * torch.log(posterior.deviation), epoch)
         for number, kl in enumerate(posterior.kl().mean(0).tolist()):
             writer.add_scalar(f"kl/latent_{number}", kl, epoch)
         if isinstance(model, GroupVAE):

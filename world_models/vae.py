@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..datasets.loader import Batch, WindowLoader
-from .latents import DiagonalGaussian, EuclideanLatent
+from .latents import Draw, EuclideanLatent, LatentSpace, Posterior
 from .likelihoods import LIKELIHOODS
 from .networks import ImageShape, build_networks
 from .objectives import Objective
@@ -21,7 +21,7 @@ class VAE(nn.Module):
 
     Args:
         image_shape: Height, width, channels.
-        latents: Number of latents L.
+        latents: The latent space, or the number of latents L of a Euclidean one.
         architecture: A name in ``ARCHITECTURES``.
         likelihood: A name in ``LIKELIHOODS``.
         objective: The divergence's part of the loss.
@@ -35,7 +35,7 @@ class VAE(nn.Module):
     def __init__(
         self,
         image_shape: ImageShape,
-        latents: int,
+        latents: int | LatentSpace,
         architecture: str,
         likelihood: str,
         objective: Objective,
@@ -44,40 +44,50 @@ class VAE(nn.Module):
     ) -> None:
         super().__init__()
         self.image_shape = image_shape
-        self.latent = EuclideanLatent(latents)
+        self.latent = latents if isinstance(latents, LatentSpace) else EuclideanLatent(latents)
         self.likelihood = LIKELIHOODS[likelihood]()
         self.objective = objective
         self.learning_rate = learning_rate
         self.encoder, self.decoder = build_networks(
-            architecture, image_shape, self.latent.posterior_size, latents, generator
+            architecture, image_shape, self.latent.posterior_size, self.latent.feature_size, generator
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     # What users call.
 
-    def posterior(self, images: Tensor) -> DiagonalGaussian:
-        """The posterior over latents of images ``[B, C, H, W]`` in [0, 1]."""
+    def posterior(self, images: Tensor) -> Posterior:
+        """The posterior over codes of images ``[B, C, H, W]`` in [0, 1]."""
         return self.latent.posterior(self.encoder(images).float())
 
     def encode(self, images: Tensor) -> Tensor:
-        """Posterior means ``[B, L]``."""
+        """Posterior means, codes of the latent space, ``[B, L]``."""
         return self.posterior(images).mean
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Mean images ``[B, C, H, W]`` in [0, 1]."""
-        return self.likelihood.mean(self.decoder(latents).float())
+        """Mean images ``[B, C, H, W]`` in [0, 1] of codes ``[B, L]``."""
+        return self.likelihood.mean(self.logits(latents))
+
+    def logits(self, latents: Tensor) -> Tensor:
+        """What the likelihood reads of codes ``[B, L]``: one map a channel, ``[B, C, H, W]``."""
+        return self.decoder(self.latent.features(latents)).float()
 
     # What the trainer calls.
 
     def terms(self, batch: Batch, step: int, generator: torch.Generator) -> Terms:
         """The terms of the loss on a batch; ``"loss"`` is their weighted sum, which is minimised."""
         posterior = self.posterior(batch.frames)
-        return self.bound(posterior, posterior.rsample(generator), batch.frames, step)
+        return self.bound(posterior, posterior.draw(generator), batch.frames, step)
 
-    def bound(self, posterior: DiagonalGaussian, samples: Tensor, images: Tensor, step: int) -> Terms:
-        """Reconstruction of ``images`` from ``samples``, and the objective's penalty on ``posterior``."""
-        reconstruction = self.likelihood.loss(self.decoder(samples).float(), images).mean()
-        kl = posterior.kl().sum(1)
+    def bound(self, posterior: Posterior, samples: Tensor | Draw, images: Tensor, step: int) -> Terms:
+        """Reconstruction of ``images`` from ``samples``, and the objective's penalty on ``posterior``.
+
+        Where the divergence has no closed form it is estimated from a ``Draw``'s own densities.
+        """
+        codes, divergence = (
+            (samples.codes, posterior.divergence(samples)) if isinstance(samples, Draw) else (samples, posterior.kl())
+        )
+        reconstruction = self.likelihood.loss(self.logits(codes), images).mean()
+        kl = divergence.sum(1)
         penalty = self.objective.penalty(kl, step)
         return {"loss": reconstruction + penalty, "reconstruction": reconstruction, "kl": kl.mean(), "penalty": penalty}
 

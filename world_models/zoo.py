@@ -17,6 +17,7 @@ from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
+from .latents import EuclideanLatent, LatentSpace
 from .networks import ARCHITECTURES
 from .objectives import OBJECTIVES, Beta, Objective
 from .vae import VAE
@@ -31,28 +32,38 @@ class Context:
         static_content: Whether scenes differ in something that no action moves (backgrounds).
         offset: Steps between the two images of a transition.
         generator: Source of the initial weights.
+        latent: Makes the latent space of so many latents.
     """
 
     world: World
     static_content: bool
     offset: int
     generator: torch.Generator
+    latent: Callable[[int], LatentSpace] = EuclideanLatent
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model's options (a dataclass, all with defaults) and ``build(options, context)``, which makes it."""
+    """A model's options (a dataclass, all with defaults) and ``build(options, context)``, which makes it.
+
+    Attributes:
+        options: The dataclass.
+        build: Makes the model.
+        summary: One line for ``--help``.
+        latent_options: Options of the latent space that is its default, where these have other defaults than elsewhere.
+    """
 
     options: type[Any]
     build: Callable[[Any, Context], VAE]
     summary: str
+    latent_options: type[Any] | None = None
 
 
 MODELS = Registry[ModelSpec]("model")
 
 
 def model(
-    name: str, options: type[Any], summary: str
+    name: str, options: type[Any], summary: str, latent_options: type[Any] | None = None
 ) -> Callable[[Callable[[Any, Context], VAE]], Callable[[Any, Context], VAE]]:
     """Registers the decorated function as the builder of the model ``name``.
 
@@ -60,10 +71,11 @@ def model(
         name: What ``--model`` takes.
         options: The dataclass of its options.
         summary: One line for ``--help``: what it is, and whose.
+        latent_options: Options of its own latent space, where these have other defaults than elsewhere.
     """
 
     def enter(build: Callable[[Any, Context], VAE]) -> Callable[[Any, Context], VAE]:
-        MODELS.register(name)(ModelSpec(options, build, summary))
+        MODELS.register(name)(ModelSpec(options, build, summary, latent_options))
         return build
 
     return enter
@@ -75,6 +87,8 @@ class VAEOptions:
 
     latents: int = 10
     """Number of latents."""
+    latent: str = "euclidean"
+    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
     architecture: str = "burgess"
     """Networks: forward, forward-wide, forward-wider, burgess, higgins or mlp."""
     likelihood: Literal["bernoulli", "squared"] = "bernoulli"
@@ -231,7 +245,7 @@ def _plain(options: VAEOptions, objective: Objective, context: Context) -> VAE:
     _check(options)
     return VAE(
         context.world.image_shape,
-        options.latents,
+        context.latent(options.latents),
         options.architecture,
         options.likelihood,
         objective,
@@ -254,6 +268,10 @@ def betavae(options: BetaVAEOptions, context: Context) -> VAE:
 
 def _group_model(options: GroupOptions, context: Context, estimator: str) -> GroupVAE:
     _check(options)
+    if options.latent != "euclidean":
+        raise UsageError(
+            f"actions are matrices on euclidean latents: --latent euclidean is accepted, not {options.latent}"
+        )
     check_structure(options.group_structure, options.latents)
     steps = context.offset if options.num_action_steps is None else options.num_action_steps
     _positive(num_action_steps=steps)

@@ -270,7 +270,7 @@ class Procrustes(Estimator):
         chosen = self._chosen(means, forward, batch)
         aligned = align(means, forward, model.matrices(power=-1), chosen)
         some = _some(batch.index.numel(), generator).to(means.device)
-        spread = torch.exp(0.5 * posterior.log_variance)[batch.index].flatten(0, 1)[some]
+        spread = posterior.deviation[batch.index].flatten(0, 1)[some]
         noise = torch.randn(spread.shape, generator=generator).to(spread)
         samples = aligned.predicted.flatten(0, 1)[some] + spread * noise
         images = batch.frames[batch.index.reshape(-1)[some]]

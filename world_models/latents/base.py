@@ -110,12 +110,15 @@ class LatentSpace(nn.Module, ABC):
         feature_size: Numbers that the decoder reads of a code.
     """
 
+    _place: Tensor
+
     def __init__(self, size: int, factors: int, posterior_size: int, feature_size: int | None = None) -> None:
         super().__init__()
         self.size = size
         self.factors = factors
         self.posterior_size = posterior_size
         self.feature_size = size if feature_size is None else feature_size
+        self.register_buffer("_place", torch.empty(0), persistent=False)
 
     @abstractmethod
     def posterior(self, features: Tensor) -> Posterior:
@@ -123,7 +126,7 @@ class LatentSpace(nn.Module, ABC):
 
     @abstractmethod
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        """Codes drawn from the prior, ``[number, D]``."""
+        """Codes drawn from the prior, ``[number, D]``; on the space's device, drawn on the CPU."""
 
     @abstractmethod
     def prior_log_prob(self, codes: Tensor) -> Tensor:
@@ -147,6 +150,11 @@ class LatentSpace(nn.Module, ABC):
         """What the decoder reads of ``codes [B, D]``, ``[B, feature_size]``: the codes themselves, unless said."""
         return codes
 
+    @property
+    def device(self) -> torch.device:
+        """Where the space lies, and its samples with it."""
+        return self._place.device
+
     def split(self, codes: Tensor) -> Tensor:
         """Codes by factor, ``[B, F, D / F]``."""
         return codes.unflatten(-1, (self.factors, -1))
@@ -166,7 +174,9 @@ def check_factors(latents: int, size: int, option: str = "--factor-size") -> int
     """
     if size < 1 or latents < size or latents % size:
         what = "planes" if size == 2 else f"factors of {size}"
-        raise UsageError(f"--latents {latents} cannot be split into {what} ({option} {size}): give a multiple of {size}")
+        raise UsageError(
+            f"--latents {latents} cannot be split into {what} ({option} {size}): give a multiple of {size}"
+        )
     return latents // size
 
 

@@ -69,7 +69,7 @@ class EuclideanLatent(LatentSpace):
         return DiagonalGaussian(mean, log_variance)
 
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(number, self.size, generator=generator)
+        return torch.randn(number, self.size, generator=generator).to(self.device)
 
     def prior_log_prob(self, codes: Tensor) -> Tensor:
         return -(0.5 * codes.square() + HALF_LOG_2PI).sum(-1)

@@ -75,7 +75,7 @@ class PlaneNormal:
         log_variance, prior_log_variance = self.log_beta2 + self.log_gamma2, prior.log_beta2 + prior.log_gamma2
         shift = (self.alpha - prior.alpha) * torch.exp(-0.5 * prior_log_variance)
         normal = 0.5 * (shift.square() + expm1_minus(log_variance - prior_log_variance))
-        # With a = 1 + g the shapes and w = log(E_q[sigma^2] / E_p[sigma^2]); lgamma(a) as Stirling's formula and its rest.
+        # With a = 1 + g the shapes and w = log(E_q[sigma^2] / E_p[sigma^2]); each lgamma(a) is Stirling's and a rest.
         g, prior_g = torch.exp(self.log_g), torch.exp(prior.log_g)
         w = self.log_beta2 - prior.log_beta2 + functional.softplus(-self.log_g) - functional.softplus(-prior.log_g)
         shapes = functional.softplus(self.log_g) - functional.softplus(prior.log_g)
@@ -145,11 +145,11 @@ class GaussianManifoldLatent(LatentSpace):
 
     The metric is ``dmu^2 / sigma^2 + dsigma^2 / (k sigma^2)``; the prior has ``alpha = log beta^2 = log gamma^2 = 0``.
 
-    The encoder emits three numbers a plane. With ``layers="raw"`` they are ``alpha``, ``log beta^2`` and ``log gamma^2``, and the
-    decoder reads ``(mu, log sigma^2)``. With ``layers="geometric"`` the first two are a tangent vector at the prior's
-    centre, taken to the plane by the exponential map, and the decoder reads the tangent vector of the sample. The
-    divergence grows as the exponential of twice that vector's length, so lengths bend away from 25 and end at 40
-    (in units of curvature -1): what is further does not fit into float32.
+    The encoder emits three numbers a plane. With ``layers="raw"`` they are ``alpha``, ``log beta^2`` and
+    ``log gamma^2``, and the decoder reads ``(mu, log sigma^2)``. With ``layers="geometric"`` the first two are a
+    tangent vector at the prior's centre, taken to the plane by the exponential map, and the decoder reads the tangent
+    vector of the sample. The divergence grows as the exponential of twice that vector's length, so lengths bend away
+    from 25 on and stay below 40 (in units of curvature -1): what is further does not fit into float32.
 
     Args:
         latents: Numbers in a code; even.
@@ -195,7 +195,7 @@ class GaussianManifoldLatent(LatentSpace):
         return (tangent * k.rsqrt()[:, None]).flatten(1)
 
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        zero = self.curvature.log_size.new_zeros(number, self.factors)
+        zero = torch.zeros(number, self.factors, device=self.device)
         k = self.curvature(zero)
         normal = PlaneNormal(zero, zero, zero, k)
         return GaussianManifoldPosterior(normal, normal).rsample(generator)
@@ -212,7 +212,7 @@ class GaussianManifoldLatent(LatentSpace):
         return one, torch.stack([across, two[..., 1] - one[..., 1]], -1), root
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
-        one, seen, root = self._from(first, second)
+        _, seen, root = self._from(first, second)
         across, log_ratio = seen.unbind(-1)
         # sinh^2(d / 2) = a^2 / (4 b) + sinh^2(log(b) / 2)
         half = torch.hypot(0.5 * across * torch.exp(-0.5 * log_ratio), torch.sinh(0.5 * log_ratio))

@@ -21,7 +21,7 @@ _FLOOR = -1e4  # the logarithm of nothing
 def translate(by: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     """The isometry that takes the origin to ``by`` along their geodesic, applied to ``points``.
 
-    Equally: parallel transport of the tangent vector ``points`` from the origin to ``by``, and the exponential map there.
+    Equally: parallel transport of the tangent vector ``points`` from the origin to ``by``, then the exponential map.
 
     Args:
         by: ``[..., n]``.
@@ -77,15 +77,16 @@ def _split(by: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     # r + inner, which cancels where the two point apart.
     apart = inner < 0
     forward = torch.where(apart, side.square() / (r + inner.abs()), r + inner)
-    # Along the axis: sinh(p - r) + sinh(r) / r * cosh(p) * forward; across it: sinh(r) / r * rest. All in logarithms.
-    gap = p - r
-    full = torch.log(-torch.expm1(-2 * r)) - torch.log(2 * r) + r
-    forward_log = _log(forward) + full + p + torch.log1p(torch.exp(-2 * p)) - math.log(2)
-    side_log = _log(side) + full
-    scale = torch.maximum(torch.maximum(gap.abs(), forward_log), side_log)
-    scale = scale.detach()
-    along = 0.5 * (torch.exp(gap - scale) - torch.exp(-gap - scale)) + torch.exp(forward_log - scale)
-    return along[..., None] * axis + torch.exp(side_log - scale)[..., None] * unit(rest), scale
+    # Along the axis: sinh(p - r) + sinh(r) / r * cosh(p) * forward; across it: sinh(r) / r * rest. In logarithms, and
+    # less the larger of p and r, whose rounding would otherwise be that of the exponents.
+    high, low = torch.maximum(p, r), torch.minimum(p, r)
+    chord = torch.log(-torch.expm1(-2 * r)) - torch.log(2 * r)
+    forward_log = _log(forward) + chord + low + torch.log1p(torch.exp(-2 * p)) - math.log(2)
+    side_log = _log(side) + chord + torch.where(p > r, r - p, torch.zeros_like(r))
+    scale = torch.maximum(torch.maximum(-low, forward_log), side_log).detach()
+    gap = 0.5 * (torch.exp(-low - scale) - torch.exp(low - 2 * high - scale))
+    along = torch.where(p > r, gap, -gap) + torch.exp(forward_log - scale)
+    return along[..., None] * axis + torch.exp(side_log - scale)[..., None] * unit(rest), high + scale
 
 
 def _log(x: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ def interpolate(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
 
 
 def to_lorentz(points: Tensor, curvature: float) -> Tensor:
-    """Hyperboloid coordinates ``[..., n + 1]`` of normal ones ``[..., n]``: time first, ``-t^2 + |x|^2 = 1 / curvature``."""
+    """Hyperboloid coordinates ``(t, x) [..., n + 1]`` of normal ones: ``|x|^2 - t^2 = 1 / curvature``."""
     root = math.sqrt(-curvature)
     r = norm(points) * root
     return torch.cat([torch.cosh(r)[..., None], torch.sinh(r)[..., None] * unit(points)], -1) / root
@@ -136,13 +137,14 @@ def from_ball(points: Tensor, curvature: float) -> Tensor:
 def to_half_plane(points: Tensor, curvature: Tensor | float) -> Tensor:
     """``(a, log b)`` in the half-plane ``b > 0`` of metric ``da^2 / b^2 + db^2 / (-curvature b^2)``, ``[..., 2]``.
 
-    The origin is (0, 0), and the first axis points to larger ``b``. ``a`` grows as ``exp(r)``: finite in float32 to radius 88.
+    The origin is (0, 0), and the first axis points to larger ``b``. ``a`` grows as ``exp(r)``: float32 holds it to a
+    radius of 88.
     """
     k = -torch.as_tensor(curvature, dtype=points.dtype, device=points.device)
     r = norm(points) * k.sqrt()
     axis = unit(points)
     up, side = axis[..., 0], axis[..., 1]
-    # cosh r - sinh r cos(angle) = exp(r) sin^2(angle / 2) + exp(-r) cos^2(angle / 2), each of them without cancellation.
+    # 1 / b = cosh r - sinh r cos(angle) = exp(r) sin^2(angle / 2) + exp(-r) cos^2(angle / 2): no cancellation.
     wide = torch.where(up > 0, side.square() / (2 * (1 + up.abs())), 0.5 * (1 + up.abs()))
     narrow = torch.where(up > 0, 0.5 * (1 + up.abs()), side.square() / (2 * (1 + up.abs())))
     far = -torch.logaddexp(r + _log(wide), _log(narrow) - r)

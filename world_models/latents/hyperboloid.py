@@ -1,8 +1,8 @@
 """Hyperbolic space with the wrapped normal: isotropic, diagonal, full or rotated.
 
-Nagano et al., "A Wrapped Normal Distribution on Hyperbolic Space for Gradient-Based Learning", ICML 2019, arXiv 1902.02992;
-rotated: Cho et al., "A Rotated Hyperbolic Wrapped Normal Distribution for Hierarchical Representation Learning",
-NeurIPS 2022, arXiv 2205.13371.
+Nagano et al., "A Wrapped Normal Distribution on Hyperbolic Space for Gradient-Based Learning", ICML 2019,
+arXiv 1902.02992; rotated: Cho et al., "A Rotated Hyperbolic Wrapped Normal Distribution for Hierarchical
+Representation Learning", NeurIPS 2022, arXiv 2205.13371.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ class Spread:
         """The ``e`` that makes a tangent vector."""
         return torch.exp(-self.log_scales) * tangent
 
+    def length(self, noise: Tensor) -> Tensor:
+        """Of the tangent vector that ``noise`` makes, ``[..., F]``."""
+        return norm(self.make(noise))
+
     def log_density(self, noise: Tensor) -> Tensor:
         """Of the tangent vector that ``noise`` makes, ``[..., F]``."""
         return -(0.5 * noise.square() + self.log_scales + HALF_LOG_2PI).sum(-1)
@@ -64,7 +68,7 @@ class FullSpread(Spread):
         return matrix
 
     def make(self, noise: Tensor) -> Tensor:
-        return torch.exp(self.log_scales) * (self._unit() @ noise[..., None])[..., 0]
+        return torch.exp(self.log_scales) * (self._unit() * noise[..., None, :]).sum(-1)
 
     def noise_of(self, tangent: Tensor) -> Tensor:
         scaled = (torch.exp(-self.log_scales) * tangent)[..., None]
@@ -85,8 +89,8 @@ class RotatedSpread(Spread):
         # The first axis or its opposite, whichever is nearer to the mean, so that 1 + cos is at least 1.
         first = torch.zeros_like(self.mean)
         first[..., 0] = torch.where(self.mean[..., 0] < 0, -1.0, 1.0)
-        # Where the mean is (nearly) the origin, nothing is turned.
-        near = self.mean + 1e-4 * first
+        # Where the mean nears the origin the turn fades out: its direction says nothing there.
+        near = self.mean + 0.01 * first
         towards = near / norm(near)[..., None]
         old, new = (towards, first) if back else (first, towards)
         along_old, along_new = ((vectors * axis).sum(-1, keepdim=True) for axis in (old, new))
@@ -102,12 +106,15 @@ class RotatedSpread(Spread):
     def noise_of(self, tangent: Tensor) -> Tensor:
         return super().noise_of(self._turn(tangent, back=True))
 
+    def length(self, noise: Tensor) -> Tensor:
+        return norm(super().make(noise))  # no turn changes it
+
 
 class WrappedNormal(Posterior):
     """A batch of products of wrapped normals; a code holds each factor's normal coordinates at the origin.
 
-    A Gaussian tangent vector at the origin is transported to the mean and mapped to the space there. Its own length is what the
-    density needs, and its distance from the origin, by the law of cosines, what the prior needs.
+    A Gaussian tangent vector at the origin is transported to the mean and mapped to the space there. The density is
+    found from that vector's length, and the prior's from the distance to the origin: no map is inverted.
 
     Args:
         centre: Tangent vectors of the means, ``[B, F, n]``.
@@ -137,7 +144,7 @@ class WrappedNormal(Posterior):
         points, radius = hyperbolic.translate(self.centre * root[:, None], tangent * root[:, None])
 
         def densities() -> tuple[Tensor, Tensor]:
-            stretch = (noise.shape[-1] - 1) * log_sinhc(norm(tangent) * root)
+            stretch = (noise.shape[-1] - 1) * log_sinhc(self.spread.length(noise) * root)
             return self.spread.log_density(noise) - stretch, standard_log_density(radius / root, noise.shape[-1], root)
 
         return Draw((points / root[:, None]).flatten(1), densities)
@@ -203,8 +210,9 @@ class HyperboloidLatent(HyperbolicLatent):
     """A product of hyperbolic spaces under wrapped normals; the prior is the one of unit scale at the origin.
 
     The encoder emits the tangent vectors of the means, then for each factor what its covariance takes: one scale
-    (``isotropic``), n scales (``diagonal``), n scales and n (n - 1) / 2 numbers below the diagonal of the Cholesky factor (``full``), or
-    n variances along the mean's direction and across it (``rotated``). Scales and variances are softplus of what is emitted.
+    (``isotropic``), n scales (``diagonal``), n scales and the n (n - 1) / 2 numbers below the diagonal of the Cholesky
+    factor (``full``), or n variances along the mean's direction and across it (``rotated``). Scales and variances are
+    softplus of what is emitted.
 
     Args:
         latents: Numbers in a code, a multiple of ``factor_size``.
@@ -239,7 +247,7 @@ class HyperboloidLatent(HyperbolicLatent):
         return WrappedNormal(centre, spread, self.curvature(features))
 
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(number, self.size, generator=generator).to(self.curvature.log_size.device)
+        return torch.randn(number, self.size, generator=generator).to(self.device)
 
     def prior_log_prob(self, codes: Tensor) -> Tensor:
         root = self.curvature(codes).sqrt()
@@ -276,7 +284,7 @@ class HyperboloidOptions(HyperbolicOptions):
 @latent(
     "hyperboloid",
     HyperboloidOptions,
-    "hyperbolic spaces, wrapped normal (Nagano et al. 2019, arXiv 1902.02992; rotated: Cho et al. 2022, arXiv 2205.13371)",
+    "hyperbolic spaces, wrapped normal (Nagano et al. 2019, arXiv 1902.02992; Cho et al. 2022, arXiv 2205.13371)",
 )
 def hyperboloid(options: HyperboloidOptions, latents: int) -> HyperboloidLatent:
     """Hyperbolic factors of the size that is asked for."""

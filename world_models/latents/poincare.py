@@ -1,6 +1,7 @@
 """Hyperbolic space as the Poincaré ball, with the Riemannian normal or the wrapped one.
 
-Mathieu et al., "Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders", NeurIPS 2019, arXiv 1901.06033.
+Mathieu et al., "Continuous Hierarchical Representations with Poincaré Variational Auto-Encoders", NeurIPS 2019,
+arXiv 1901.06033.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def log_mass(tau: Tensor) -> Tensor:
     square = tau.clamp(max=0.5).square()
     series = 1 - square * (1 / 6 - square * (1 / 40 - square * (1 / 336 - square * (1 / 3456 - square / 42240))))
     large = tau.clamp(min=0.5)
-    return torch.where(tau < 0.5, torch.log(series), torch.log(math.sqrt(math.pi / 2) * torch.erf(large / math.sqrt(2)) / large))
+    return torch.where(
+        tau < 0.5, torch.log(series), torch.log(math.sqrt(math.pi / 2) * torch.erf(large / math.sqrt(2)) / large)
+    )
 
 
 def log_survival(x: Tensor, tau: Tensor) -> Tensor:
@@ -83,8 +86,8 @@ def _log_mean_cosh(x: Tensor, tau: Tensor) -> Tensor:
 def radius_of(log_chance: Tensor, tau: Tensor, rounds: int = 4) -> Tensor:
     """The ``x`` that is exceeded with the given chance, both ``[...]``.
 
-    Newton's method on the root of minus the survival's logarithm, which is linear in ``x`` at ``tau = 0``, from a start that
-    is exact for large ``tau``. There is nothing to reject, and nothing that could run for ever.
+    Newton's method on the root of minus the survival's logarithm, which is linear in ``x`` at ``tau = 0``, from a
+    start that is exact for large ``tau``. There is nothing to reject, and nothing that could run for ever.
     """
     target = torch.sqrt(-log_chance)
     share = torch.exp(log_chance) * torch.erf(tau / math.sqrt(2))
@@ -107,7 +110,7 @@ def _hazard(x: Tensor, tau: Tensor, log_chance: Tensor) -> Tensor:
 
 
 def radius_slope(x: Tensor, tau: Tensor) -> Tensor:
-    """How the radius of a fixed chance changes with ``tau``: ``(cosh(tau x) - survival exp(x^2 / 2)) / sinh(tau x)``."""
+    """Derivative of ``radius_of`` by ``tau``: ``(cosh(tau x) - survival exp(x^2 / 2)) / sinh(tau x)``."""
     low, high = tau.clamp(max=1.0), tau.clamp(min=1.0)
     # Below tau = 1 the survival is itself a mean of cosh(tau s x), and the difference a mean of products of two sinh.
     nodes, weights = _rule(low)
@@ -123,7 +126,7 @@ def radius_slope(x: Tensor, tau: Tensor) -> Tensor:
 
 
 class RiemannianNormal(Posterior):
-    """A batch of products of Riemannian normals on planes: densities in proportion to ``exp(-d(mean, z)^2 / (2 sigma^2))``.
+    """A batch of products of Riemannian normals on planes: densities go with ``exp(-d(mean, z)^2 / (2 sigma^2))``.
 
     Args:
         centre: Tangent vectors of the means, ``[B, F, 2]``.
@@ -179,7 +182,8 @@ class PoincareLatent(HyperbolicLatent):
     """A product of hyperbolic spaces under Riemannian or wrapped normals; the prior has unit scale at the origin.
 
     The encoder emits the tangent vectors of the means, then one scale a factor (``riemannian``) or one a dimension
-    (``wrapped``), each before its softplus. Codes are normal coordinates, not the ball's, whose digits end at a radius of 8.
+    (``wrapped``), each before its softplus. Codes are normal coordinates, not the ball's, whose digits end at a
+    radius of 8.
 
     Args:
         latents: Numbers in a code, a multiple of ``factor_size``.
@@ -214,10 +218,9 @@ class PoincareLatent(HyperbolicLatent):
         return RiemannianNormal(centre, logs[..., 0], k)
 
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        device = self.curvature.log_size.device
         if self.normal == "wrapped":
-            return torch.randn(number, self.size, generator=generator).to(device)
-        zero = torch.zeros(number, self.factors, 2, device=device)
+            return torch.randn(number, self.size, generator=generator).to(self.device)
+        zero = torch.zeros(number, self.factors, 2, device=self.device)
         return RiemannianNormal(zero, zero[..., 0], self.curvature(zero)).rsample(generator)
 
     def prior_log_prob(self, codes: Tensor) -> Tensor:
@@ -233,7 +236,7 @@ class PoincareLatent(HyperbolicLatent):
         return PoincareBall(float(torch.exp(self.curvature.log_size[factor])))
 
     def points(self, codes: Tensor, factor: int = 0) -> Tensor:
-        """Ball coordinates of a factor of codes, ``[B, n]``: in float32 they tell points apart to a radius of about 8."""
+        """Ball coordinates of a factor of codes, ``[B, n]``: float32 tells points apart to a radius of about 8."""
         value = -float(torch.exp(self.curvature.log_size[factor]))
         return hyperbolic.to_ball(self.split(codes)[:, factor], value)
 
@@ -246,7 +249,9 @@ class PoincareOptions(HyperbolicOptions):
     """Family of posterior and prior; riemannian takes --factor-size 2."""
 
 
-@latent("poincare", PoincareOptions, "Poincaré balls, Riemannian or wrapped normal (Mathieu et al. 2019, arXiv 1901.06033)")
+@latent(
+    "poincare", PoincareOptions, "Poincaré balls, Riemannian or wrapped normal (Mathieu et al. 2019, arXiv 1901.06033)"
+)
 def poincare(options: PoincareOptions, latents: int) -> PoincareLatent:
     """Hyperbolic factors of the size that is asked for."""
     return PoincareLatent(latents, options.factor_size, options.normal, options.curvature, options.learn_curvature)

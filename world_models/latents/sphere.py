@@ -1,8 +1,8 @@
 """Products of spheres with the power spherical distribution, under uniform priors.
 
 De Cao and Aziz, "The Power Spherical distribution", 2020, arXiv 2006.04437: a density in proportion to
-``(1 + mean . x)^concentration``. It has the shape of the von Mises-Fisher distribution, and what that lacks: samples without
-rejection, a closed-form normaliser in any dimension (no Bessel functions) and so a closed-form divergence.
+``(1 + mean . x)^concentration``. It has the shape of the von Mises-Fisher distribution, and what that lacks: samples
+without rejection, a closed-form normaliser in any dimension (no Bessel functions) and so a closed-form divergence.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _MOST = 1e30  # of concentrations
 class PowerSpherical(Posterior):
     """A batch of products of power spherical distributions; a code holds a unit vector for each factor.
 
-    The stereographic projection of a sample from the mean is a Student t vector: a normal one over the root of twice a gamma
-    variable. So a sample at a tiny angle keeps its digits, and its density is found from that vector.
+    The stereographic projection of a sample from the mean is a Student t vector: a normal one over the root of twice a
+    gamma variable. So a sample at a tiny angle keeps its digits, and its density is found from that vector.
 
     Args:
         centre: Unit vectors, ``[B, F, m]``.
@@ -54,7 +54,7 @@ class PowerSpherical(Posterior):
         return torch.sqrt(2 * spread / (2 * self.half))[..., None].expand_as(self.centre).flatten(1)
 
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
-        """A vector ``y`` across the mean, of length ``tan(angle / 2)``, as its coordinates on fixed axes, ``[B, F, m - 1]``."""
+        """A vector across the mean, of length ``tan(angle / 2)``, by coordinates on fixed axes, ``[B, F, m - 1]``."""
         shape = (*self.centre.shape[:-1], self.centre.shape[-1] - 1)
         normal = torch.randn(shape, generator=generator).to(self.centre)
         # G ~ Gamma(concentration + half): for half of a dimension the one below, times the chance that makes up for it.
@@ -77,7 +77,8 @@ class PowerSpherical(Posterior):
         """By factor, at points where ``log(2 / (1 + mean . x))`` is as given."""
         kappa, half = self.concentration, self.half
         alpha = kappa + half
-        # -log of 2^(alpha + half) pi^half Gamma(alpha) / Gamma(alpha + half), its powers of 2 joined with (1 + mean . x)^kappa.
+        # The normaliser is 2^(alpha + half) pi^half Gamma(alpha) / Gamma(alpha + half), of which 2^kappa goes into
+        # (1 + mean . x)^kappa.
         ratio = torch.log1p(half / alpha)
         gammas = -half * torch.log(alpha + half) - (alpha - 0.5) * ratio + half
         gammas = gammas + stirling_error(alpha) - stirling_error(alpha + half)
@@ -123,8 +124,8 @@ def _reflect(points: Tensor, centre: Tensor) -> Tensor:
 class SphereLatent(LatentSpace):
     """A product of unit spheres; a code holds a unit vector of ``factor_size`` numbers for each.
 
-    The encoder emits for each factor a vector, whose direction is the mean, and a number: the concentration is 2 times its negative's
-    exponential, so that it is a log-variance where samples are close to the mean.
+    The encoder emits for each factor a vector, whose direction is the mean, and a number r: the concentration is
+    ``2 exp(-r)``, so that r is a log-variance where samples are close to the mean.
 
     Args:
         latents: Numbers in a code, a multiple of ``factor_size``.
@@ -146,7 +147,8 @@ class SphereLatent(LatentSpace):
         return PowerSpherical(unit(self.split(vectors)), math.log(2) - raw)
 
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
-        return unit(torch.randn(number, self.factors, self.factor_size, generator=generator)).flatten(1)
+        normal = torch.randn(number, self.factors, self.factor_size, generator=generator)
+        return unit(normal).flatten(1).to(self.device)
 
     def prior_log_prob(self, codes: Tensor) -> Tensor:
         return codes.new_full(codes.shape[:-1], -self.factors * log_area(self.factor_size))
@@ -155,9 +157,7 @@ class SphereLatent(LatentSpace):
         """Angles between the unit vectors of two codes by factor, ``[B, F]`` in [0, pi]."""
         one, two = self.split(first), self.split(second)
         # Unlike the arc cosine this keeps its digits near 0 and pi.
-        return 2 * torch.atan2(
-            torch.linalg.vector_norm(one - two, dim=-1), torch.linalg.vector_norm(one + two, dim=-1)
-        )
+        return 2 * torch.atan2(torch.linalg.vector_norm(one - two, dim=-1), torch.linalg.vector_norm(one + two, dim=-1))
 
     def distance(self, first: Tensor, second: Tensor) -> Tensor:
         return torch.linalg.vector_norm(self.angles(first, second), dim=-1)

@@ -12,8 +12,8 @@ from .sphere import SphereLatent
 class TorusLatent(SphereLatent):
     """A product of circles under the power spherical distribution; a code holds ``(cos, sin)`` of each angle.
 
-    Codes are pairs and not angles, so that nothing jumps where an angle comes round, and so that the group of a world of cyclic factors
-    acts on them as it acts on the plane: by 2x2 rotations.
+    Codes are pairs and not angles, so that nothing jumps where an angle comes round, and so that the group of a world
+    of cyclic factors acts on them as it acts on the plane: by 2x2 rotations.
 
     Args:
         latents: Numbers in a code, two for each circle.

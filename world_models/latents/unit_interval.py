@@ -116,7 +116,7 @@ class UnitIntervalLatent(LatentSpace):
         larger = torch.log(torch._standard_gamma(shapes + 1, generator=generator).clamp(min=1e-37))
         uniform = torch.rand(shapes.shape, generator=generator) + 2.0**-25
         first, second = (larger + torch.log(uniform) / shapes).unbind(0)
-        return torch.sigmoid(first - second).to(self.logs.device)
+        return torch.sigmoid(first - second).to(self.device)
 
     def prior_log_prob(self, codes: Tensor) -> Tensor:
         return log_beta(logit(codes), *self._prior(codes)).sum(-1)
