@@ -187,6 +187,23 @@ ARCHITECTURES.register("forward-wider")(_forward("forward-wider", (64, 64), (128
 ARCHITECTURES.register("burgess")(_convolutional("burgess", [32] * 4, [32] * 4, (256, 256), nn.ReLU))
 
 
+class _Leaky(nn.LeakyReLU):
+    """LeakyReLU of slope 0.2."""
+
+    def __init__(self) -> None:
+        super().__init__(0.2)
+
+
+# Cho et al. 2023: four convolutions that widen, and the linear layers to and from their 4 x 4 maps alone.
+ARCHITECTURES.register("gmvae")(
+    Architecture(
+        _convolutional("gmvae", [32, 64, 128, 256], [256, 128, 64, 32], (), _Leaky).encoder,
+        _convolutional("gmvae", [32, 64, 128, 256], [256, 128, 64, 32], (), nn.ReLU).decoder,
+        "relu",
+    )
+)
+
+
 def _higgins_encoder(image_shape: ImageShape, outputs: int) -> Encoder:
     height, width = _halved(image_shape, 4, "higgins")
     layers = _down([image_shape[2], 32, 32, 64, 64], nn.ReLU)

@@ -18,6 +18,7 @@ from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
 from .latents import EuclideanLatent, LatentSpace
+from .latents.hyperboloid import Covariance, HyperboloidOptions
 from .networks import ARCHITECTURES
 from .objectives import OBJECTIVES, Beta, Objective
 from .vae import VAE
@@ -90,7 +91,7 @@ class VAEOptions:
     latent: str = "euclidean"
     """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
     architecture: str = "burgess"
-    """Networks: forward, forward-wide, forward-wider, burgess, higgins or mlp."""
+    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
     likelihood: Literal["bernoulli", "squared"] = "bernoulli"
     """Reconstruction term: cross-entropy in nats, or squared error, both summed over pixels."""
     learning_rate: float = 1e-3
@@ -130,7 +131,7 @@ class GroupOptions(BetaVAEOptions):
     latents: int = 4
     """Latents that the group acts on, in pairs."""
     architecture: str = "forward"
-    """Networks: forward, forward-wide, forward-wider, burgess, higgins or mlp."""
+    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
     learning_rate: float = 3e-3
     """Adam's learning rate."""
     batch_size: int = 40
@@ -264,6 +265,85 @@ def vae(options: VAEOptions, context: Context) -> VAE:
 def betavae(options: BetaVAEOptions, context: Context) -> VAE:
     """A VAE whose divergence is weighted, or held at a capacity."""
     return _plain(options, _objective(options), context)
+
+
+@dataclass
+class GMVAEOptions(VAEOptions):
+    """Options of the model."""
+
+    latents: int = 8
+    """Number of latents, two for each plane."""
+    latent: str = "gaussian-manifold"
+    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
+    architecture: str = "gmvae"
+    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
+    batch_size: int = 100
+    """Images in a batch."""
+    epochs: int = 100
+    """Passes over the training data, at most."""
+
+
+@dataclass
+class HVAEOptions(GMVAEOptions):
+    """Options of the model."""
+
+    latent: str = "hyperboloid"
+    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
+
+
+@dataclass
+class PVAEOptions(GMVAEOptions):
+    """Options of the model."""
+
+    latent: str = "poincare"
+    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
+
+
+@dataclass
+class RoWNOptions(HVAEOptions):
+    """Options of the model."""
+
+    latents: int = 8
+    """Number of latents, the dimensions of the hyperbolic space."""
+
+
+@dataclass
+class RoWNLatentOptions(HyperboloidOptions):
+    """Options of the latent space."""
+
+    factor_size: int | None = None
+    """Dimensions of each hyperbolic factor; None: one of all latents."""
+    covariance: Covariance = "rotated"
+    """Of the wrapped normal; rotated: diagonal along the mean's direction (RoWN)."""
+
+
+@model("gmvae", GMVAEOptions, "VAE on planes of Gaussians, the Gaussian manifold (Cho et al. 2023, arXiv 2209.15217)")
+def gmvae(options: GMVAEOptions, context: Context) -> VAE:
+    """The evidence lower bound with the closed-form divergence of pseudo-Gaussian-manifold normals."""
+    return _plain(options, Beta(1.0), context)
+
+
+@model("hvae", HVAEOptions, "VAE on hyperbolic planes, wrapped normal (Nagano et al. 2019, arXiv 1902.02992)")
+def hvae(options: HVAEOptions, context: Context) -> VAE:
+    """The evidence lower bound with wrapped normals."""
+    return _plain(options, Beta(1.0), context)
+
+
+@model(
+    "rown",
+    RoWNOptions,
+    "VAE on a hyperbolic space, rotated wrapped normal (Cho et al. 2022, arXiv 2205.13371)",
+    RoWNLatentOptions,
+)
+def rown(options: RoWNOptions, context: Context) -> VAE:
+    """The evidence lower bound with wrapped normals whose axes follow the mean."""
+    return _plain(options, Beta(1.0), context)
+
+
+@model("pvae", PVAEOptions, "VAE on Poincaré discs, Riemannian normal (Mathieu et al. 2019, arXiv 1901.06033)")
+def pvae(options: PVAEOptions, context: Context) -> VAE:
+    """The evidence lower bound with Riemannian normals."""
+    return _plain(options, Beta(1.0), context)
 
 
 def _group_model(options: GroupOptions, context: Context, estimator: str) -> GroupVAE:

@@ -166,17 +166,15 @@ def by_row(share: Tensor | float, like: Tensor) -> Tensor:
     return share.reshape(-1, *[1] * (like.dim() - 1))
 
 
-def check_factors(latents: int, size: int, option: str = "--factor-size") -> int:
-    """How many factors of ``size`` numbers there are in ``latents``.
+def check_factors(latents: int, size: int, what: str | None = None) -> int:
+    """How many factors of ``size`` numbers there are in ``latents``; ``what`` names them in the message.
 
     Raises:
         UsageError: Not a whole number of them.
     """
     if size < 1 or latents < size or latents % size:
-        what = "planes" if size == 2 else f"factors of {size}"
-        raise UsageError(
-            f"--latents {latents} cannot be split into {what} ({option} {size}): give a multiple of {size}"
-        )
+        kind = what or f"factors of --factor-size {size}"
+        raise UsageError(f"--latents {latents} cannot be split into {kind}: multiples of {max(size, 1)} are accepted")
     return latents // size
 
 

@@ -165,7 +165,7 @@ class GaussianManifoldLatent(LatentSpace):
         learn_curvature: bool = False,
         layers: Literal["raw", "geometric"] = "geometric",
     ) -> None:
-        planes = check_factors(latents, 2, "two numbers each")
+        planes = check_factors(latents, 2, "planes")
         super().__init__(latents, planes, 3 * planes)
         self.curvature = Curvature(planes, curvature, learn_curvature)
         self.layers = layers

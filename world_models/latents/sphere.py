@@ -138,7 +138,7 @@ class SphereLatent(LatentSpace):
     def __init__(self, latents: int, factor_size: int = 3) -> None:
         if factor_size < 2:
             raise UsageError(f"--factor-size must be 2 or more on spheres, not {factor_size}")
-        factors = check_factors(latents, factor_size)
+        factors = check_factors(latents, factor_size, "circles" if factor_size == 2 else None)
         super().__init__(latents, factors, latents + factors)
         self.factor_size = factor_size
 
