@@ -36,8 +36,8 @@ def test_no_two_parts_have_an_option_of_one_name() -> None:
 
 
 def test_an_unknown_key_names_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"config: unknown option 'latent' for model 'vae' .*did you mean 'latents'"):
-        options_from_config({"model": "vae", "latent": 3}, "config")
+    with pytest.raises(UsageError, match=r"config: unknown option 'latnts' for model 'vae' .*did you mean 'latents'"):
+        options_from_config({"model": "vae", "latnts": 3}, "config")
 
 
 @pytest.mark.parametrize("model", ["vae", "rgrvae", "forward"])

@@ -93,6 +93,7 @@ OTHER_VALUES: dict[str, tuple[Any, ...]] = {
     "num_action_steps": (3,),
     "steps": (200,),
     "latents": (6,),
+    "latent": ("torus",),
     "window": (3,),
     "static_latents": (2,),
     "batch_size": (20,),
