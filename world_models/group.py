@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..datasets.loader import Batch, WindowLoader
 from .actions.representations import GroupBank
+from .latents import EuclideanLatent, LatentSpace
 from .networks import ImageShape
 from .objectives import Objective
 from .vae import VAE, Terms
@@ -38,6 +39,7 @@ class GroupVAE(VAE):
         objective: The divergence's part of the loss.
         learning_rate: Adam's rate for everything else.
         generator: Source of the initial weights.
+        latent: The latent space, in which the actions' matrices must be maps; None: a Euclidean one.
     """
 
     estimator: Estimator
@@ -59,10 +61,10 @@ class GroupVAE(VAE):
         objective: Objective,
         learning_rate: float,
         generator: torch.Generator,
+        latent: LatentSpace | None = None,
     ) -> None:
-        super().__init__(
-            image_shape, latents + static_latents, architecture, likelihood, objective, learning_rate, generator
-        )
+        space = EuclideanLatent(latents + static_latents) if latent is None else latent
+        super().__init__(image_shape, space, architecture, likelihood, objective, learning_rate, generator)
         self.group_latents = latents
         self.num_action_steps = num_action_steps
         self.window = window

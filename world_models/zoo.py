@@ -346,11 +346,31 @@ def pvae(options: PVAEOptions, context: Context) -> VAE:
     return _plain(options, Beta(1.0), context)
 
 
+def _check_torus(options: GroupOptions, estimator: str) -> None:
+    """Refuses what would move codes off the torus.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    if estimator == "procrustes":
+        raise UsageError("--latent torus needs codes that turn: --estimator exact or reinforce of rgrvae is accepted")
+    moving = [letter for letter in options.group_structure if letter not in _TURNS]
+    if moving:
+        raise UsageError(f"--group-structure {moving[0]} moves codes off the torus; accepted: {', '.join(_TURNS)}")
+    if options.use_cob:
+        raise UsageError("--use-cob mixes the circles of the torus: --no-use-cob is accepted")
+    if options.static_latents:
+        raise UsageError("--static-latents cannot be told from the circles of a torus: 0 is accepted")
+
+
 def _group_model(options: GroupOptions, context: Context, estimator: str) -> GroupVAE:
     _check(options)
-    if options.latent != "euclidean":
+    if options.latent == "torus":
+        _check_torus(options, estimator)
+    elif options.latent != "euclidean":
         raise UsageError(
-            f"actions are matrices on euclidean latents: --latent euclidean is accepted, not {options.latent}"
+            "actions are matrices, which move codes of euclidean and torus latents: "
+            f"--latent {options.latent} is not accepted here"
         )
     check_structure(options.group_structure, options.latents)
     steps = context.offset if options.num_action_steps is None else options.num_action_steps
@@ -389,7 +409,12 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         objective=objective,
         learning_rate=options.learning_rate,
         generator=context.generator,
+        latent=context.latent(options.latents + static),
     )
+
+
+_TURNS = ("c", "c+", "c-", "cn", "0", "d", "ddn")
+"""Group structure letters that keep the length of each pair."""
 
 
 def _base_objective(options: GroupOptions, context: Context) -> Objective:

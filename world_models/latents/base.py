@@ -147,7 +147,11 @@ class LatentSpace(nn.Module, ABC):
         """
 
     def features(self, codes: Tensor) -> Tensor:
-        """What the decoder reads of ``codes [B, D]``, ``[B, feature_size]``: the codes themselves, unless said."""
+        """What the decoder reads of ``codes [B, D]``, ``[B, feature_size]``.
+
+        The codes themselves, unless said. Numbers that are no code (where a traversal leaves the space) are read as the
+        nearest one.
+        """
         return codes
 
     @property

@@ -146,6 +146,9 @@ class SphereLatent(LatentSpace):
         vectors, raw = features[:, : self.size], features[:, self.size :]
         return PowerSpherical(unit(self.split(vectors)), math.log(2) - raw)
 
+    def features(self, codes: Tensor) -> Tensor:
+        return unit(self.split(codes)).flatten(1)
+
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
         normal = torch.randn(number, self.factors, self.factor_size, generator=generator)
         return unit(normal).flatten(1).to(self.device)

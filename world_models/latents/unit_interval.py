@@ -110,6 +110,9 @@ class UnitIntervalLatent(LatentSpace):
         location, log_variance = features[:, : self.size], features[:, self.size :]
         return LogitNormal(location, log_variance, *self._prior(features))
 
+    def features(self, codes: Tensor) -> Tensor:
+        return codes.clamp(0, 1)
+
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
         shapes = torch.exp(self.logs.detach()).cpu().unsqueeze(1).repeat(1, number, 1)
         # A gamma of shape a is one of shape a + 1 times u^(1/a): in logarithms, as small shapes give tiny numbers.

@@ -127,6 +127,30 @@ def test_a_model_over_it_is_trained(variant: str, tiny: Callable[..., Any]) -> N
     assert model.decode(codes).shape == batch.frames.shape
 
 
+@pytest.mark.parametrize("estimator", ["exact", "reinforce"])
+def test_a_group_acts_on_the_torus(estimator: str, tiny: Callable[..., Any]) -> None:
+    assembly = tiny("rgrvae", latent="torus", estimator=estimator, latents=4)
+    model, batch = assembly.model, next(iter(assembly.loader("training").epoch(0)))
+    terms = model.terms(batch, 0, key())
+    terms["loss"].backward()
+    assert bool(torch.isfinite(terms["loss"]))
+    codes = model.encode(batch.frames)
+    for action in range(model.num_actions):
+        moved = model.act(codes, torch.full((len(codes),), action), power=3)
+        torch.testing.assert_close(model.latent.features(moved), moved)
+        before = model.latent.distance(codes, codes.roll(1, 0))
+        torch.testing.assert_close(model.latent.distance(moved, moved.roll(1, 0)), before, rtol=1e-4, atol=1e-5)
+
+
+def test_numbers_off_the_space_are_read_at_the_nearest_code() -> None:
+    torch.testing.assert_close(TorusLatent(2).features(torch.tensor([[3.0, 4.0]])), torch.tensor([[0.6, 0.8]]))
+    assert build("unit-interval").features(torch.tensor([[-1.0, 0.3, 2.0, 0, 1, 1]]))[0, :3].tolist() == [
+        0.0,
+        pytest.approx(0.3),
+        1.0,
+    ]
+
+
 def test_what_is_learnt_of_a_space_is_in_the_checkpoint() -> None:
     assert list(build("hyperboloid").state_dict()) == list(build("euclidean").state_dict()) == []
     assert build("raw").state_dict()["curvature.log_size"].tolist() == [0.0] * 3
@@ -213,7 +237,15 @@ def test_a_rotation_of_pairs_is_an_isometry_of_the_torus() -> None:
         ("pvae", {"factor_size": 4}, "--normal riemannian lives on planes: --factor-size 2 is accepted, not 4"),
         ("vae", {"latent": "unit-interval", "prior": "beta", "prior_beta": 0.0}, "--prior-beta must be above 0, not 0"),
         ("vae", {"latent": "unit-interval", "prior_beta": 2.0}, "--prior-beta is not read by --prior uniform"),
-        ("rgrvae", {"latent": "hyperboloid"}, "--latent euclidean is accepted, not hyperboloid"),
+        ("rgrvae", {"latent": "hyperboloid"}, "--latent hyperboloid is not accepted here"),
+        ("rgrvae", {"latent": "torus"}, "--estimator exact or reinforce of rgrvae is accepted"),
+        ("forward", {"latent": "torus"}, "--estimator exact or reinforce of rgrvae is accepted"),
+        (
+            "rgrvae",
+            {"latent": "torus", "estimator": "exact", "group_structure": ("c+", "m")},
+            "--group-structure m moves codes off the torus; accepted: c, c\\+, c-",
+        ),
+        ("rgrvae", {"latent": "torus", "estimator": "exact", "use_cob": True}, "--use-cob mixes the circles"),
     ],
 )
 def test_refusals(model: str, options: dict[str, Any], message: str, tiny: Callable[..., Any]) -> None:
