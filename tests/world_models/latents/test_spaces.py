@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import equiworld
 from equiworld import train
 from equiworld.envs import UsageError
 from equiworld.world_models import load
@@ -284,42 +286,11 @@ def test_a_run_comes_back(tmp_path: Path, tiny_arguments: list[str]) -> None:
     assert not torch.equal(sizes, torch.full_like(sizes, 0.7))
 
 
-PLUGIN = '''
-"""Codes on a logarithmic scale: positive numbers, log-normal."""
-
-from dataclasses import dataclass
-
-from equiworld.world_models.latents import Draw, EuclideanLatent, LatentSpace, latent
-
-
-@dataclass
-class PositiveOptions:
-    """Options of the latent space."""
-
-    unit: float = 1.0
-    """What the number 1 of a code stands for."""
-
-
-class PositiveLatent(EuclideanLatent):
-    """Euclidean inside; the decoder reads exponentials."""
-
-    def __init__(self, size, unit):
-        super().__init__(size)
-        self.unit = unit
-
-    def features(self, codes):
-        return self.unit * codes.exp()
-
-
-@latent("positive", PositiveOptions, "positive numbers")
-def positive(options, latents):
-    return PositiveLatent(latents, options.unit)
-'''
-
-
 def test_a_space_from_outside_is_one_file(tmp_path: Path, tiny_arguments: list[str]) -> None:
     file = tmp_path / "my_latent.py"
-    file.write_text(PLUGIN)
+    page = (Path(equiworld.__file__).parent / "docs" / "models" / "latents.md").read_text("utf-8")
+    (source,) = re.findall(r"<!-- file: my_latent.py -->\n```python\n(.*?)```", page, re.S)
+    file.write_text(source)
     asked = ["--plugin", str(file), "--model=vae", "--latent=positive", "--unit=2", "--architecture=forward"]
     assert train.main([*asked, *tiny_arguments, f"--log-dir={tmp_path / 'logs'}"]) == 0
     model = load(tmp_path / "logs" / "version_0")
