@@ -40,6 +40,11 @@ def check(space: LatentSpace, features: Tensor) -> None:
     single, found = posterior.at(noise), {}
     parts = {"codes": single.codes, "posterior": single.densities[0], "prior": single.densities[1]}
     found |= parts | {"kl": posterior.divergence(single), "features": space.features(single.codes)}
+    # Codes alone need not tell where in a narrow posterior they lie, but the answer is a number.
+    for value in (posterior.log_prob(single.codes.detach()), space.prior_log_prob(single.codes)):
+        (slope,) = torch.autograd.grad(value.sum() + 0 * features.sum(), features, retain_graph=True)
+        assert torch.isfinite(value).all()
+        assert torch.isfinite(slope).all()
     space = space.double()
     wide = features.detach().double().requires_grad_()
     posterior = space.posterior(wide)
@@ -107,6 +112,14 @@ def test_sphere(n: int) -> None:
 )
 def test_unit_interval(options: dict[str, Any]) -> None:
     check(build("unit-interval", 1, **options), beside(vectors(NORMS, 1), (-18.4, -9.2, 0.0, 9.2), 1))
+
+
+@pytest.mark.parametrize("name", LATENTS.names())
+def test_what_is_no_number_is_passed_on_and_stops_nothing(name: str) -> None:
+    space = build(name, 6)
+    features = torch.full((3, space.posterior_size), float("nan"))
+    draw = space.posterior(features).draw(torch.Generator().manual_seed(0))
+    assert torch.isnan(space.posterior(features).divergence(draw)).all()
 
 
 @pytest.mark.parametrize("name", LATENTS.names())
