@@ -75,6 +75,16 @@ class Posterior(ABC):
     def log_prob(self, codes: Tensor) -> Tensor:
         """Log-density of ``codes [B, D]`` in nats, ``[B]``."""
 
+    @abstractmethod
+    def __getitem__(self, rows: Tensor) -> Posterior:
+        """The posteriors of some rows of the batch, int64 ``[N]``, in that order and as often as they occur."""
+
+    def pairwise_log_prob(self, codes: Tensor) -> Tensor:
+        """Log-density of each of ``codes [N, D]`` under each posterior of the batch, in nats, ``[N, B]``."""
+        number, batch = len(codes), len(self.mean)
+        rows = torch.arange(batch, device=codes.device).repeat(number)
+        return self[rows].log_prob(codes.repeat_interleave(batch, 0)).view(number, batch)
+
     def draw(self, generator: torch.Generator | None = None) -> Draw:
         """A sample of each posterior with its densities."""
         return self.at(self.noise(generator))

@@ -28,6 +28,9 @@ class DiagonalGaussian(Posterior):
     def deviation(self) -> Tensor:
         return (0.5 * self.log_variance).exp()
 
+    def __getitem__(self, rows: Tensor) -> DiagonalGaussian:
+        return DiagonalGaussian(self.mean[rows], self.log_variance[rows])
+
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         # Drawn where the generator is (the CPU), so that a seed means the same on every device.
         return torch.randn(self.mean.shape, generator=generator).to(self.mean)

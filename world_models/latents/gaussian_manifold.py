@@ -110,6 +110,11 @@ class GaussianManifoldPosterior(Posterior):
         along = torch.sqrt(torch.polygamma(1, 1 + torch.exp(self.normal.log_g.clamp(max=60.0))))
         return torch.stack([across, along], -1).flatten(1)
 
+    def __getitem__(self, rows: Tensor) -> GaussianManifoldPosterior:
+        q = self.normal
+        normal = PlaneNormal(q.alpha[rows], q.log_beta2[rows], q.log_gamma2[rows], q.k)
+        return GaussianManifoldPosterior(normal, self.prior)
+
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         """``(mu - alpha) / (beta gamma)`` and ``log(sigma^2 / beta^2)`` of each plane, ``[B, F, 2]``."""
         offset = torch.randn(self.normal.alpha.shape, generator=generator).to(self.normal.alpha)

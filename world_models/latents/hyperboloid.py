@@ -7,6 +7,7 @@ Representation Learning", NeurIPS 2022, arXiv 2205.13371.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +31,11 @@ class Spread:
     """
 
     log_scales: Tensor
+
+    def select(self, rows: Tensor) -> Spread:
+        """Of some rows of the batch."""
+        parts = {each.name: getattr(self, each.name)[rows] for each in dataclasses.fields(self)}
+        return dataclasses.replace(self, **parts)
 
     def make(self, noise: Tensor) -> Tensor:
         """Tangent vectors ``A e`` of standard normal ``e``, both ``[..., F, n]``."""
@@ -133,6 +139,9 @@ class WrappedNormal(Posterior):
         axes = torch.eye(n, dtype=self.centre.dtype, device=self.centre.device)
         columns = [self.spread.make(axis.expand_as(self.centre)) for axis in axes]
         return torch.stack(columns).square().sum(0).sqrt().flatten(1)
+
+    def __getitem__(self, rows: Tensor) -> WrappedNormal:
+        return WrappedNormal(self.centre[rows], self.spread.select(rows), self.k)
 
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         """Standard normal, ``[B, F, n]``."""

@@ -143,6 +143,9 @@ class RiemannianNormal(Posterior):
         """``sigma`` along either axis, which it is where the scale is small against the curvature."""
         return torch.exp(self.log_scale)[..., None].expand_as(self.centre).flatten(1)
 
+    def __getitem__(self, rows: Tensor) -> RiemannianNormal:
+        return RiemannianNormal(self.centre[rows], self.log_scale[rows], self.k)
+
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         """Logarithm of the chance of a larger radius, and the direction's angle, ``[B, F, 2]``."""
         uniform = torch.rand(*self.log_scale.shape, 2, generator=generator)

@@ -53,6 +53,9 @@ class PowerSpherical(Posterior):
         spread = 2 * self.half / (2 * self.half + self.concentration)
         return torch.sqrt(2 * spread / (2 * self.half))[..., None].expand_as(self.centre).flatten(1)
 
+    def __getitem__(self, rows: Tensor) -> PowerSpherical:
+        return PowerSpherical(self.centre[rows], self.log_concentration[rows])
+
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         """A vector across the mean, of length ``tan(angle / 2)``, by coordinates on fixed axes, ``[B, F, m - 1]``."""
         shape = (*self.centre.shape[:-1], self.centre.shape[-1] - 1)

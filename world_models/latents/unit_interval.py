@@ -55,6 +55,9 @@ class LogitNormal(Posterior):
         """The logit's deviation times the sigmoid's slope at its mean, at most that of two points at the ends."""
         return torch.exp((0.5 * self.log_variance + log_slope(self.location)).clamp(max=math.log(0.5)))
 
+    def __getitem__(self, rows: Tensor) -> LogitNormal:
+        return LogitNormal(self.location[rows], self.log_variance[rows], self.first, self.second)
+
     def noise(self, generator: torch.Generator | None = None) -> Tensor:
         """Standard normal, ``[B, L]``."""
         return torch.randn(self.location.shape, generator=generator).to(self.location)

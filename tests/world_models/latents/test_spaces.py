@@ -77,6 +77,20 @@ def test_the_generator_alone_decides(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_rows_are_posteriors_of_their_own(variant: str) -> None:
+    space = build(variant)
+    told = features(space)
+    rows = torch.tensor([3, 3, 7])
+    posterior, chosen = space.posterior(told), space.posterior(told[rows])
+    torch.testing.assert_close(posterior[rows].mean, chosen.mean)
+    torch.testing.assert_close(posterior[rows].rsample(key()), chosen.rsample(key()))
+    codes = posterior.rsample(key())[:4]
+    pairs = posterior.pairwise_log_prob(codes)
+    assert pairs.shape == (4, 20)
+    torch.testing.assert_close(pairs[2], posterior.log_prob(codes[2:3].expand(20, -1)))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_geodesics_divide_distances(variant: str) -> None:
     space = build(variant).double()
     one = space.posterior(features(space).double()).mean.detach()
