@@ -193,10 +193,10 @@ class HyperbolicLatent(LatentSpace):
     def __init__(
         self, latents: int, factor_size: int | None, spread_size: int, curvature: float, learn_curvature: bool
     ) -> None:
-        self_size = latents if factor_size is None else factor_size
-        factors = check_factors(latents, self_size)
+        dimensions = latents if factor_size is None else factor_size
+        factors = check_factors(latents, dimensions)
         super().__init__(latents, factors, latents + factors * spread_size)
-        self.factor_size = self_size
+        self.factor_size = dimensions
         self.curvature = Curvature(factors, curvature, learn_curvature)
 
     def _read(self, features: Tensor) -> tuple[Tensor, Tensor]:
