@@ -130,6 +130,8 @@ class GroupOptions(BetaVAEOptions):
 
     latents: int = 4
     """Latents that the group acts on, in pairs."""
+    latent: str = "euclidean"
+    """Latent space: euclidean, or torus (with rgrvae's estimators exact and reinforce)."""
     architecture: str = "forward"
     """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
     learning_rate: float = 3e-3
