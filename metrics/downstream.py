@@ -110,7 +110,7 @@ def factor_prediction(
         per_factor, per_factor_train, factors, constant_factors (left out), test.
 
     Raises:
-        ValueError: Shapes do not fit, an unknown predictor, or for "logistic_cv" fewer than 5 rows or codes beyond 1e18.
+        ValueError: Shapes do not fit, an unknown predictor, or for "logistic_cv" less than 5 rows or codes beyond 1e18.
     """
     if predictor not in PREDICTORS:
         raise ValueError(f"unknown predictor {predictor!r}; there are: {', '.join(PREDICTORS)}")
