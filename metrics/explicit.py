@@ -14,6 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from .checks import Floats, Ints
 from .levels import constant_columns, shared_levels
+from .predictors import in_range
 from .registry import metric
 from .result import MetricResult
 from .tables import Rows, read_split
@@ -86,7 +87,7 @@ def explicitness(
         raise ValueError(f"unknown classifier {classifier!r}; there are: {', '.join(CLASSIFIERS)}")
     if scaling not in ("variance", "range"):
         raise ValueError(f"scaling must be variance or range, not {scaling!r}")
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
     features, features_test = _scaled(train, test, scaling)
     levels, levels_test = shared_levels(train, test, bins)
     constant = constant_columns(train)
@@ -130,6 +131,7 @@ def _fit(features: Floats, labels: Ints, others: Floats, classifier: str) -> tup
         model = OneVsRestClassifier(LogisticRegression(class_weight="balanced"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes")
         model.fit(features, labels)
     return model.predict_proba(features), model.predict_proba(others), model.classes_
 

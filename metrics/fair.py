@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from .checks import Floats, Ints
+from .draws import CodeTable
 from .levels import shared_levels
-from .predictors import PREDICTORS, Fit, Progress, fit_factors
+from .predictors import PREDICTORS, Fit, Progress, fit_factors, in_range
 from .registry import metric
 from .result import MetricResult
-from .sampling import CodeTable
 from .tables import Rows, read_split
 
 Shown = Callable[[Progress], None] | None
@@ -185,7 +185,7 @@ def _fairness(
     n_jobs: int | None,
     progress: Shown,
 ) -> MetricResult:
-    train, test = read_split(*arrays, seed=seed, continuous=continuous)
+    train, test = in_range(*read_split(*arrays, seed=seed, continuous=continuous), predictor)
     levels, levels_test = shared_levels(train, test, bins)
     # Predictions are compared as distributions over values, so that quantities are predicted bin by bin.
     classes = np.ones_like(train.discrete)

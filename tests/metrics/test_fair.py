@@ -1,4 +1,4 @@
-"""Fairness: closed forms, recorded values, interventions on a whole grid, degenerate input."""
+"""Fairness: closed forms, interventions on a whole grid, codes of any size, degenerate input."""
 
 import itertools
 
@@ -29,17 +29,6 @@ def test_refused(counts):
         inter_group_fairness(counts)
 
 
-def test_a_rotated_code_near_the_recorded_score(recordings):
-    basis, triangle = np.linalg.qr(np.random.RandomState(7).standard_normal((4, 4)))
-    codes = (GRID - 2) / np.sqrt(2) @ (basis * np.sign(np.diag(triangle))).T
-    factors, fitted, _, _ = recordings.rows("mini", "rotated")
-    expected = recordings.expected["disentanglement_lib"]["mini/rotated/fairness_1000_100"]["scores"]
-    result = fairness(factors[:1000], fitted[:1000], GRID, codes, samples=100, n_jobs=1)
-    assert result.values["unfairness"] == pytest.approx(expected["mean_fairness:mean_sens:mean_pred"], abs=0.02)
-    largest = np.array(result.details["largest"], dtype=float)
-    assert np.nanmean(largest) == pytest.approx(expected["max_fairness:mean_sens:mean_pred"], abs=0.02)
-
-
 def test_a_perfect_code_is_fair_and_a_shared_one_is_not():
     factors = GRID[:, :2]
     rows = np.unique(factors, axis=0)
@@ -66,3 +55,19 @@ def test_degenerate_input_has_values_or_reasons():
         fairness_hist(factors, codes, samples=10)
     with pytest.raises(ValueError, match="unknown predictor"):
         fairness(factors, codes, predictor="magic")
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e307])
+@pytest.mark.parametrize("predictor", ["gbt", "hist", "logistic"])
+def test_codes_of_any_size(predictor, scale):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(90, 2))
+    codes = factors + 0.5 * rng.standard_normal((90, 2))
+    first, second = (fairness(factors, codes * size, predictor=predictor, n_jobs=1) for size in (1.0, scale))
+    assert second.values == pytest.approx(first.values, abs=1e-9)
+
+
+def test_a_single_row():
+    with pytest.raises(ValueError, match="single row"):
+        fairness([[0, 1]], [[1.0]])
+    assert "no factor varies" in fairness([[0, 1]], [[1.0]], [[0, 1]], [[1.0]]).reason
