@@ -71,7 +71,7 @@ def dci(
     """
     if predictor not in ("gbt", "hist", "forest"):
         raise ValueError(f"dci takes the predictors gbt, hist and forest, not {predictor!r}")
-    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     named = {"gbt": "gradient boosted trees", "hist": "histogram boosting", "forest": "random forest"}[predictor]
     columns, fits = fit_factors(train, test, predictor, seed=seed, n_jobs=n_jobs, progress=progress)
     return _result("dci", train, test, columns, fits, blocks, (weights, weights), named)
@@ -95,7 +95,7 @@ def dci_hist(
 
     The importance of a code dimension is the loss that all splits on it gain. Arguments and result as for ``dci``.
     """
-    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     columns, fits = fit_factors(train, test, "hist", seed=seed, n_jobs=n_jobs, progress=progress)
     return _result("dci_hist", train, test, columns, fits, blocks, (weights, weights), "histogram boosting")
 
@@ -123,7 +123,7 @@ def dci_forest(
     error. All factors share one stream of random numbers, so that ``n_jobs`` and ``weights`` are not read. It takes
     at least 10 rows, and minutes.
     """
-    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     if not ubisoft_search:
         columns, fits = fit_factors(train, test, "forest", seed=seed, n_jobs=n_jobs, progress=progress)
         return _result("dci_forest", train, test, columns, fits, blocks, (weights, weights), "random forest")
@@ -181,7 +181,7 @@ def dci_lasso(
     Raises:
         ValueError: Shapes do not fit, or fewer than 10 rows.
     """
-    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     _check_folds(train)
     train, test = _unit_range(train, test)
     make = partial(_searched_lasso, tuple(alphas))
@@ -287,6 +287,16 @@ def _with_unit_errors(
         result.values["informativeness"] = float(scores(test).mean())
         result.values["informativeness_train"] = float(scores(train).mean())
     return result
+
+
+def _read(
+    arrays: tuple[Any, Any, Any, Any], seed: int, continuous: Sequence[int] | None, blocks: Blocks
+) -> tuple[Rows, Rows]:
+    """The two parts, in range; a dimension in no block is constant, so that nothing can be predicted from it."""
+    train, test = in_range(*read_split(*arrays, seed=seed, continuous=continuous))
+    used = np.zeros(train.codes.shape[1], dtype=bool)
+    used[[dimension for block in read_blocks(blocks, len(used)) for dimension in block]] = True
+    return Rows(train.factors, train.codes * used, train.discrete), Rows(test.factors, test.codes * used, test.discrete)
 
 
 def _result(

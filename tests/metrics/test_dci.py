@@ -15,6 +15,7 @@ from equiworld.metrics.predictors import (
     make_predictor,
     same_order,
 )
+from equiworld.metrics.registry import compute
 from equiworld.metrics.tables import read_rows
 
 
@@ -176,3 +177,16 @@ def test_refused(grid):
         fit_factors(rows, rows, "svm")
     with pytest.raises(ValueError, match="at least 10"):
         dci_lasso(factors[:8], codes[:8], factors, codes)
+
+
+@pytest.mark.parametrize("name", ["dci", "dci_hist", "dci_forest", "dci_lasso"])
+def test_a_dimension_in_no_block_predicts_nothing(name):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(120, 2))
+    noise = rng.normal(size=(120, 2))
+    found = compute(name, factors, np.hstack([noise, factors]), blocks=[[0], [1]], reference=False)
+    alone = compute(name, factors, noise, reference=False)
+    assert found.values["informativeness"] < 0.6
+    assert found.details["blocks"] == [[0], [1]]
+    if name == "dci_lasso":
+        assert found.values == pytest.approx(alone.values)
