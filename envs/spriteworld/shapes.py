@@ -122,10 +122,12 @@ class ShapeTable(NamedTuple):
     Attributes:
         vertices: float64 [S, V, 2]; row ``i`` holds the shape of code ``i + 1``, filled up with zeros.
         counts: How many vertices each has, int64 [S].
+        reach: How far its farthest vertex lies from the origin, float64 [S].
     """
 
     vertices: FloatArray
     counts: NDArray[np.int64]
+    reach: FloatArray
 
 
 def shape_table(polygons: Sequence[ArrayLike]) -> ShapeTable:
@@ -135,9 +137,10 @@ def shape_table(polygons: Sequence[ArrayLike]) -> ShapeTable:
     vertices = np.zeros((len(arrays), counts.max(), 2))
     for row, polygon in zip(vertices, arrays, strict=True):
         row[: len(polygon)] = polygon
-    vertices.setflags(write=False)
-    counts.setflags(write=False)
-    return ShapeTable(vertices, counts)
+    table = ShapeTable(vertices, counts, np.hypot(vertices[..., 0], vertices[..., 1]).max(axis=1))
+    for array in table:
+        array.setflags(write=False)
+    return table
 
 
 TABLE: ShapeTable = shape_table(list(SHAPES.values()))
