@@ -98,7 +98,7 @@ class Canvas:
             UsageError: The shapes do not belong together, or a sprite is no finite row of numbers with a shape.
         """
         n, _, _, channels = self.shape
-        rows, fill = np.asarray(sprites, dtype=np.float64), np.asarray(colours, dtype=np.uint8)
+        rows, fill = np.require(sprites, np.float64, "CW"), np.require(colours, np.uint8, "CW")
         if images.shape != self.shape or images.dtype != np.uint8 or not images.flags.carray:
             raise UsageError(
                 f"pictures need to be contiguous, writeable uint8 {list(self.shape)}, got {images.dtype} {images.shape}"
@@ -206,7 +206,7 @@ def topmost(
     Raises:
         UsageError: The shapes do not belong together, or a sprite is no finite row of numbers with a shape.
     """
-    rows, places = np.asarray(sprites, dtype=np.float64), np.asarray(points, dtype=np.float64)
+    rows, places = np.require(sprites, np.float64, "CW"), np.require(points, np.float64, "CW")
     if rows.ndim != 3 or rows.shape[2] != len(GEOMETRY) or places.shape != (len(rows), 2):
         raise UsageError(
             f"sprites [N, S, {len(GEOMETRY)}] and points [N, 2] are accepted, got {rows.shape} and {places.shape}"
@@ -218,7 +218,7 @@ def topmost(
 
 
 def _counts(counts: ArrayLike | None, n: int, most: int) -> NDArray[np.int64]:
-    number = np.full(n, most, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
+    number = np.full(n, most, dtype=np.int64) if counts is None else np.require(counts, np.int64, "CW")
     if number.shape != (n,) or (number > most).any() or (number < 0).any():
         raise UsageError(f"there are 0 to {most} sprites in each of {n} pictures, got counts {number.tolist()}")
     return number
