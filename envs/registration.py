@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gymnasium
 
 NAMESPACE = "equiworld"
 
 # Id without namespace and version: the scalar and the vector class, below equiworld.envs, and steps until truncation.
 _ENVIRONMENTS: dict[str, tuple[str, str, int | None]] = {}
+
+# Arguments of their classes that ids stand for.
+_ARGUMENTS: dict[str, dict[str, Any]] = {}
+
+for _name, _config, _steps in (
+    ("Exploration", "exploration", 10),
+    ("GoalFindingNewPosition", "goal_finding_new_position", 20),
+    ("GoalFindingNewShape", "goal_finding_new_shape", 20),
+    ("GoalFindingMoreDistractors", "goal_finding_more_distractors", 20),
+    ("GoalFindingMoreTargets", "goal_finding_more_targets", 20),
+    ("Clustering", "clustering", 50),
+    ("Sorting", "sorting", 50),
+    ("GoalFindingClustering", "goal_finding_clustering", 50),
+    ("GoalFindingEmbodied", "goal_finding_embodied", 50),
+):
+    _ENVIRONMENTS[f"Spriteworld{_name}"] = (
+        "spriteworld.env:SpriteworldEnv",
+        "spriteworld.env:SpriteworldVectorEnv",
+        _steps,
+    )
+    _ARGUMENTS[f"Spriteworld{_name}"] = {"config": _config}
 
 
 def register_all() -> None:
@@ -20,6 +43,7 @@ def register_all() -> None:
                 entry_point=f"equiworld.envs.{scalar}",
                 vector_entry_point=f"equiworld.envs.{vector}",
                 max_episode_steps=limit,
+                kwargs=dict(_ARGUMENTS.get(name, {})),
             )
 
 

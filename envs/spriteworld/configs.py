@@ -6,15 +6,16 @@ data; ``dataclasses.replace`` makes another one of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from types import MappingProxyType
+from typing import Any
 
 from ..registry import UsageError, nearest
 from .action_spaces import ActionSpace, Embodied, SelectMove
+from .colours import colour_map
 from .distributions import Continuous, Discrete, Distribution, Product, SetMinus
 from .generators import Chain, Choice, GenerateSprites, Shuffle, SpriteGenerator
-from .sprites import COLOR_SPACES
 from .tasks import Clustering, FindGoalPosition, MetaAggregated, NoReward, Task
 
 MODES = ("train", "test")
@@ -48,8 +49,7 @@ class Config:
     description: str = ""
 
     def __post_init__(self) -> None:
-        if self.color_space not in COLOR_SPACES:
-            raise UsageError(f"unknown color_space {self.color_space!r}; there are: {', '.join(COLOR_SPACES)}")
+        colour_map(self.color_space)
         if self.max_episode_steps < 1:
             raise UsageError(f"max_episode_steps must be 1 or more, got {self.max_episode_steps!r}")
 
@@ -81,6 +81,20 @@ def find_config(config: str | Config) -> Config:
         known = list(CONFIGS)
         raise UsageError(f"unknown config {config!r}{nearest(str(config), known)}; there are: {', '.join(known)}")
     return CONFIGS[config]
+
+
+def with_actions(config: Config, **changes: Any) -> Config:
+    """The configuration with some options of its action space changed; those that are None stay as they are.
+
+    Raises:
+        UsageError: The action space has no such option, or refuses its value.
+    """
+    wanted = {name: value for name, value in changes.items() if value is not None}
+    known = [field.name for field in fields(config.action_space)]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(f"{type(config.action_space).__name__} has no {name}; it has: {', '.join(known)}")
+    return replace(config, action_space=replace(config.action_space, **wanted)) if wanted else config
 
 
 def _place(low: float = 0.1, high: float = 0.9) -> Product:
@@ -220,12 +234,12 @@ def _goal_finding_clustering() -> Config:
 
     kinds = [Discrete("shape", [shape]) for shape in ("triangle", "square", "pentagon")]
     carried = Discrete("shape", ["spoke_4", "star_4"])
-    reddish = color((0.75, 1.0), (0.0, 0.5), (0.25, 0.5))
-    greenish = color((0.0, 0.5), (0.75, 1.0), (0.25, 0.5))
+    reddish = color((192, 256), (0, 128), (64, 128))
+    greenish = color((0, 128), (192, 256), (64, 128))
 
     def scenes(red: tuple[float, float], carried_scale: Distribution) -> Shuffle:
-        clustered = color(red, (0.25, 1.0), (0.25, 1.0))
-        distractors = Product([anywhere, Discrete("shape", ["circle"]), color(*[(0.25, 1.0)] * 3), medium])
+        clustered = color(red, (64, 256), (64, 256))
+        distractors = Product([anywhere, Discrete("shape", ["circle"]), color(*[(64, 256)] * 3), medium])
         return Shuffle(
             Chain(
                 [
@@ -250,8 +264,8 @@ def _goal_finding_clustering() -> Config:
         for group, side in ((reddish, 0.0), (greenish, 1.0))
     ]
     return Config(
-        scenes((0.5, 1.0), SetMinus(Continuous("scale", 0.05, 0.15), medium)),
-        scenes((0.0, 0.5), medium),
+        scenes((128, 256), SetMinus(Continuous("scale", 0.05, 0.15), medium)),
+        scenes((0, 128), medium),
         MetaAggregated([Clustering(kinds), *sides], "sum", "all"),
         SelectMove(scale=0.5),
         50,

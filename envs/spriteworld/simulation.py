@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..registry import UsageError
 from ..simulation import BUFFERS, Simulation
-from .configs import Config, find_config
-from .rasterise import GEOMETRY, Canvas, render
+from .configs import Config, find_config, with_actions
+from .rasterise import GEOMETRY, Canvas, render, topmost
 from .shapes import SHAPE_NAMES
 from .sprites import ANGLE, FACTORS, SCALE, SHAPE, X_VEL, check, colours, count, factor_names
 
@@ -33,9 +33,10 @@ class SpriteworldSimulation(Simulation):
         mode: ``train`` or ``test``: where episodes begin.
         image_size: Pixels of a picture's side, or its height and width.
         observation: ``image``: uint8 [H, W, 3]. ``factors``: float64 [S, 10], columns as in ``sprites.FACTORS``.
+        action_options: Options of the action space that are to differ from the configuration's (``noise_scale`` ...).
 
     Raises:
-        UsageError: A name is none, or a picture has no pixels.
+        UsageError: A name is none, a picture has no pixels, or the action space does not take an option.
     """
 
     def __init__(
@@ -46,8 +47,9 @@ class SpriteworldSimulation(Simulation):
         *,
         image_size: int | tuple[int, int] = 64,
         observation: str = "image",
+        **action_options: Any,
     ) -> None:
-        self.config = find_config(config)
+        self.config = with_actions(find_config(config), **action_options)
         self.num_envs, self.slots = num_envs, self.config.slots
         self._scenes = self.config.scenes(mode)
         if observation not in OBSERVATIONS:
@@ -78,7 +80,8 @@ class SpriteworldSimulation(Simulation):
     def _factor_space(self) -> spaces.Box:
         low, high = np.full((2, self.slots, len(FACTORS)), np.inf) * [[[-1]], [[1]]]
         low[:, :ANGLE], low[:, SCALE:X_VEL] = 0, 0
-        high[:, SHAPE], high[:, SCALE + 1 : X_VEL] = len(SHAPE_NAMES), 1
+        high[:, SHAPE] = len(SHAPE_NAMES)
+        high[:, SCALE + 1 : X_VEL] = 1 if self.config.color_space == "hsv" else 256
         if self.config.keep_in_frame:
             high[:, :2] = 1
         else:
@@ -91,7 +94,7 @@ class SpriteworldSimulation(Simulation):
             raise UsageError(f"unknown reset option {unknown[0]!r}; there is: factors")
         given = None
         if options.get("factors") is not None:
-            given = check(options["factors"], self.slots, within=self.config.keep_in_frame)
+            given = self._check(options["factors"])
             if given.shape[:-2] not in ((), (len(rows),)):
                 raise UsageError(f"there are factors of {list(given.shape[:-2])} scenes for {len(rows)} environments")
         for row, rng in zip(rows, rngs, strict=True):
@@ -112,6 +115,10 @@ class SpriteworldSimulation(Simulation):
         if rng is None:
             raise UsageError("an environment is reset before its first step")
         return rng
+
+    def _check(self, factors: Any) -> NDArray[np.float64]:
+        """Scenes that are fit to be a state, float64 [..., S, 10]."""
+        return check(factors, self.slots, within=self.config.keep_in_frame, color_space=self.config.color_space)
 
     def _set(self, rows: NDArray[np.int64], factors: NDArray[np.float64]) -> None:
         """Puts scenes into some copies."""
@@ -163,6 +170,30 @@ class SpriteworldSimulation(Simulation):
             width=times * width,
         )[0]
 
+    def contained_positions(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """A place within a sprite of each scene, where pointing moves something.
+
+        The sprite is drawn uniformly, and the place uniformly within it; another sprite may lie on top, and the place
+        may lie outside the arena.
+
+        Args:
+            rng: The source of randomness.
+
+        Returns:
+            x and y, float64 [N, 2]; the middle of the arena where there is no sprite.
+        """
+        slots = rng.integers(0, np.maximum(self._counts, 1))
+        sprites = self._factors[self._every, slots][:, None, : len(GEOMETRY)]
+        places = np.full((self.num_envs, 2), 0.5)
+        missing = np.flatnonzero(self._counts)
+        while len(missing):
+            # No shape reaches farther than its scale: a box of twice that holds it.
+            drawn = sprites[missing, 0, :2] + sprites[missing, 0, SCALE, None] * rng.uniform(-1, 1, (len(missing), 2))
+            inside = topmost(sprites[missing], drawn) >= 0
+            places[missing[inside]] = drawn[inside]
+            missing = missing[~inside]
+        return places
+
     def factors(self) -> NDArray[np.float64]:
         return self._factors.reshape(self.num_envs, -1).copy()
 
@@ -173,8 +204,8 @@ class SpriteworldSimulation(Simulation):
         return {"factors": self._factors[row].copy(), "ahead": self._ahead[row, self._used[row] :].copy()}
 
     def set_state(self, row: int, state: Mapping[str, Any]) -> None:
-        factors = check(state["factors"], self.slots, within=self.config.keep_in_frame)
-        ahead = check(state["ahead"], self.slots, within=self.config.keep_in_frame) if len(state["ahead"]) else []
+        factors = self._check(state["factors"])
+        ahead = self._check(state["ahead"]) if len(state["ahead"]) else []
         self._used[row] = SCENES - len(ahead)
         self._ahead[row, self._used[row] :] = ahead
         self._set(np.array([row]), factors[None])

@@ -10,20 +10,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..registry import UsageError, nearest
+from .colours import colour_map
 from .shapes import SHAPE_NAMES, shape_code
 
 FACTORS: tuple[str, ...] = ("x", "y", "shape", "angle", "scale", "c0", "c1", "c2", "x_vel", "y_vel")
 """The factors of a sprite (Watters et al. 2019, arXiv 1905.09275): its centre in the arena [0, 1] x [0, 1] with y
 upwards, the code of its shape, the angle in degrees counterclockwise, the scale (the square root of its area), three
-numbers in [0, 1] for the colour, and how far it moves at each step."""
+numbers for the colour (what they mean is the configuration's matter), and how far it moves at each step."""
 
 DEFAULTS: tuple[float, ...] = (0.5, 0.5, float(shape_code("square")), 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
 """What a sprite has that is told nothing else."""
 
 X, Y, SHAPE, ANGLE, SCALE, C0, C1, C2, X_VEL, Y_VEL = range(len(FACTORS))
-
-COLOR_SPACES: tuple[str, ...] = ("hsv", "rgb")
-"""What the three numbers of a colour mean: hue, saturation and value, or red, green and blue."""
 
 
 def factor_value(key: str, value: float | str) -> float:
@@ -74,13 +72,14 @@ def count(factors: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.count_nonzero(factors[..., SHAPE], axis=-1)
 
 
-def check(factors: ArrayLike, slots: int, *, within: bool = True) -> NDArray[np.float64]:
+def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: str = "hsv") -> NDArray[np.float64]:
     """Sprites that are fit to be a state.
 
     Args:
         factors: [..., S, 10], or [..., S * 10]; fewer slots than ``slots`` are filled up with empty ones.
         slots: How many there are at most.
         within: Whether the centres must lie in the arena.
+        color_space: What the numbers of a colour mean.
 
     Returns:
         A new array, float64 [..., slots, 10].
@@ -104,6 +103,7 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True) -> NDArray[np.
     rows[..., : values.shape[-2], :] = values
     present = rows[..., SHAPE] != 0
     shape, centre, colour = rows[..., SHAPE], rows[..., :2], rows[..., C0 : C2 + 1]
+    top = 1.0 if color_space == "hsv" else 255.999
     for fine, what in (
         (np.isfinite(rows).all(axis=-1), "all its numbers must be finite"),
         (
@@ -112,7 +112,10 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True) -> NDArray[np.
         ),
         (present | (rows == 0).all(axis=-1), "without a shape there is no sprite, and all its numbers must be 0"),
         (~present | (rows[..., SCALE] > 0), "its scale must be above 0"),
-        (((colour >= 0) & (colour <= 1)).all(axis=-1), "its colour must be three numbers from 0 to 1"),
+        (
+            ((colour >= 0) & (colour <= top)).all(axis=-1),
+            f"its colour must be three numbers from 0 to {top:g}",
+        ),
         (~present | (not within) | ((centre >= 0) & (centre <= 1)).all(axis=-1), "its centre must lie in [0, 1]"),
     ):
         if not fine.all():
@@ -127,31 +130,13 @@ def colours(factors: NDArray[np.float64], color_space: str) -> NDArray[np.uint8]
 
     Args:
         factors: [..., 10].
-        color_space: ``hsv`` or ``rgb``.
+        color_space: ``hsv`` (numbers from 0 to 1) or ``rgb`` (numbers from 0 to 256, whose whole part is taken).
 
     Returns:
         Red, green and blue, uint8 [..., 3].
-    """
-    numbers = factors[..., C0 : C2 + 1]
-    return np.rint(255 * np.clip(hsv_to_rgb(numbers) if color_space == "hsv" else numbers, 0, 1)).astype(np.uint8)
-
-
-def hsv_to_rgb(hsv: ArrayLike) -> NDArray[np.float64]:
-    """Hue (periodic), saturation and value in [0, 1] as red, green and blue in [0, 1]; float64 [..., 3]."""
-    hue, saturation, value = np.moveaxis(np.asarray(hsv, dtype=np.float64), -1, 0)
-    # Along the hue each channel falls from the value by the chroma and rises again, a third of the circle apart.
-    place = (np.array([5.0, 3.0, 1.0]) + 6.0 * hue[..., None]) % 6.0
-    drop = np.clip(np.minimum(place, 4.0 - place), 0.0, 1.0)
-    rgb: NDArray[np.float64] = value[..., None] * (1.0 - saturation[..., None] * drop)
-    return rgb
-
-
-def check_color_space(color_space: str) -> str:
-    """The name, if it is one.
 
     Raises:
-        UsageError: It is none.
+        UsageError: There is no such colour space, or a number is not in its range.
     """
-    if color_space not in COLOR_SPACES:
-        raise UsageError(f"unknown color_space {color_space!r}; there are: {', '.join(COLOR_SPACES)}")
-    return color_space
+    numbers = factors[..., C0 : C2 + 1]
+    return colour_map(color_space)(np.minimum(numbers, 255.0) if color_space == "rgb" else numbers)
