@@ -32,7 +32,7 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
 
     def __init__(self, data: FactorDataset, states: ArrayLike, actions: ArrayLike, offset: int = 1) -> None:
         self.data = data
-        self.states = data.factors.check_index(states)
+        self.states = data.check_index(states)
         self.actions = whole(actions, "actions")
         self.offset = offset
         if self.states.ndim != 2 or self.actions.shape != (self.states.shape[0], self.states.shape[1] - 1):

@@ -143,18 +143,39 @@ def _place(sprite: Any, vertices: Any, sizes: Any, height: int, width: int, corn
     shape = int(sprite[2]) - 1
     turn = math.radians(sprite[3])
     cosine, sine = math.cos(turn) * sprite[4], math.sin(turn) * sprite[4]
-    x_low, x_high, y_low, y_high = math.inf, -math.inf, math.inf, -math.inf
     for v in range(sizes[shape]):
         px, py = vertices[shape, v, 0], vertices[shape, v, 1]
-        x = (sprite[0] + cosine * px - sine * py) * width
-        y = (1.0 - (sprite[1] + sine * px + cosine * py)) * height
-        corners[v, 0], corners[v, 1] = x, y
+        corners[v, 0] = (sprite[0] + cosine * px - sine * py) * width
+        corners[v, 1] = (1.0 - (sprite[1] + sine * px + cosine * py)) * height
+    _enclose(corners, sizes[shape], height, width, box)
+
+
+@njit(cache=True)
+def _enclose(corners: Any, count: int, height: int, width: int, box: Any) -> None:
+    """The box around the part of a polygon that lies in the picture."""
+    x_low, x_high, y_low, y_high = math.inf, -math.inf, math.inf, -math.inf
+    for v in range(count):
+        x, y = corners[v, 0], corners[v, 1]
         x_low, x_high = min(x_low, x), max(x_high, x)
         y_low, y_high = min(y_low, y), max(y_high, y)
     box[0] = math.floor(min(max(y_low, 0.0), height))
     box[1] = math.ceil(min(max(y_high, 0.0), height))
     box[2] = math.floor(min(max(x_low, 0.0), width))
     box[3] = math.ceil(min(max(x_high, 0.0), width))
+
+
+@njit(cache=True)
+def fill(images: Any, corners: Any, counts: Any, colours: Any, sums: Any) -> None:
+    """Fills one polygon in each picture."""
+    height, width = images.shape[1:3]
+    box = np.empty(4, dtype=np.int64)
+    partial = np.empty((0, 0), dtype=np.uint8)
+    for n in range(len(images)):
+        _enclose(corners[n], counts[n], height, width, box)
+        top, bottom, left, right = box
+        if top < bottom and left < right:
+            accumulate(corners[n], counts[n], top, bottom, left, right, sums)
+            _blend(images[n], top, bottom, left, right, colours[n], sums, partial, False)
 
 
 @njit(cache=True)

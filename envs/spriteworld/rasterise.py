@@ -5,8 +5,9 @@
     canvas = Canvas(num_images, height, width)  # one for each buffer that is drawn into
     canvas.draw(images, sprites, colours, counts)  # into uint8 [N, H, W, C]
 
-``render`` draws new ones, ``coverage`` tells how much of each pixel one polygon covers, ``topmost`` which sprite lies
-at a point. Sprites are rows of numbers in the order of ``GEOMETRY``: x, y, shape, angle, scale.
+``render`` and ``render_polygons`` draw new ones, ``coverage`` tells how much of each pixel one polygon covers,
+``topmost`` which sprite lies at a point. Sprites are rows of numbers in the order of ``GEOMETRY``: x, y, shape, angle,
+scale.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Canvas:
         if ground.shape not in ((), (1,), (channels,)):
             raise UsageError(f"a background has 1 number or {channels}, got {ground.size}")
         self.shape = (num_images, height, width, channels)
-        self._background = np.ascontiguousarray(np.broadcast_to(ground, (channels,)))
+        self.background = np.array(np.broadcast_to(ground, (channels,)))
         self._table = table
         # Scratch: what a sprite's edges add to the coverage from a pixel on; how many sprites cover a pixel in part.
         self._sums = np.zeros((height, width + 2))
@@ -119,7 +120,7 @@ class Canvas:
             number,
             self._table.vertices,
             self._table.counts,
-            self._background,
+            self.background,
             self._drawn,
             self._drawn_colours,
             self._drawn_counts,
@@ -164,9 +165,51 @@ def render(
     rows, fill = np.asarray(sprites, dtype=np.float64), np.asarray(colours, dtype=np.uint8)
     if rows.ndim != 3 or fill.ndim != 3:
         raise UsageError(f"sprites [N, S, 5] and colours [N, S, C] are accepted, got {rows.shape} and {fill.shape}")
-    images = np.empty((len(rows), height, width, fill.shape[2]), dtype=np.uint8)
+    images = np.zeros((len(rows), height, width, fill.shape[2]), dtype=np.uint8)
     if len(rows):
-        Canvas(len(rows), height, width, fill.shape[2], background, table).draw(images, rows, fill, counts)
+        canvas = Canvas(len(rows), height, width, fill.shape[2], background, table)
+        canvas._reserve(max(1, rows.shape[1]))
+        if canvas.background.any():
+            images[:] = canvas.background
+        canvas._drawn_counts.fill(0)  # there is nothing to be wiped
+        canvas.draw(images, rows, fill, counts)
+    return images
+
+
+def render_polygons(
+    vertices: ArrayLike,
+    counts: ArrayLike,
+    colours: ArrayLike,
+    *,
+    height: int = 64,
+    width: int = 64,
+    background: ArrayLike = 0,
+) -> NDArray[np.uint8]:
+    """New pictures of one polygon each, which may be of any form.
+
+    Args:
+        vertices: The corners of simple polygons in the arena [0, 1] x [0, 1], y upwards, in order, float64 [N, V, 2].
+        counts: How many corners each has, int64 [N]; the rows behind are not read.
+        colours: uint8 [N, C].
+        height: Rows H; row 0 is the top.
+        width: Columns W.
+        background: The colour behind the polygons, uint8 [C] or one number.
+
+    Returns:
+        uint8 [N, H, W, C].
+
+    Raises:
+        UsageError: The shapes do not belong together, or a number is not finite.
+    """
+    points, fill = np.asarray(vertices, dtype=np.float64), np.require(colours, np.uint8, "CW")
+    if points.ndim != 3 or points.shape[2] != 2 or fill.ndim != 2 or len(fill) != len(points):
+        raise UsageError(f"polygons [N, V, 2] and colours [N, C] are accepted, got {points.shape} and {fill.shape}")
+    if not np.isfinite(points).all():
+        raise UsageError("the corners of a polygon must be finite numbers")
+    corners = points * [width, -height] + [0, height]
+    images = np.empty((len(points), height, width, fill.shape[1]), dtype=np.uint8)
+    images[:] = np.asarray(background, dtype=np.uint8)
+    kernels.fill(images, corners, _counts(counts, *points.shape[:2]), fill, np.zeros((height, width + 2)))
     return images
 
 

@@ -21,6 +21,15 @@ def area(vertices: ArrayLike) -> float:
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
 
 
+def centroid(vertices: ArrayLike) -> FloatArray:
+    """The centre of mass of a simple polygon [V, 2], float64 [2]."""
+    start = np.asarray(vertices, dtype=np.float64)
+    end = np.roll(start, -1, axis=0)
+    crossed = start[:, 0] * end[:, 1] - end[:, 0] * start[:, 1]
+    middle: FloatArray = (start + end).T @ crossed / (3 * crossed.sum())
+    return middle
+
+
 def unit(vertices: ArrayLike) -> FloatArray:
     """The polygon [V, 2] scaled about the origin to unit area, counterclockwise and read-only."""
     points = np.array(vertices, dtype=np.float64)
@@ -75,6 +84,20 @@ def spokes(count: int, first: float = 0.0, height: float = 1.0) -> FloatArray:
     outwards = _on_circle(height, first + (np.arange(count) + 0.5) * turn)
     corners = [inner, inner + outwards, np.roll(inner, -1, axis=0) + outwards]
     return unit(np.stack(corners, axis=1).reshape(-1, 2))
+
+
+def ellipse(ratio: float, corners: int = 60) -> FloatArray:
+    """An ellipse of unit area whose long axis, along x, is ``ratio`` times the short one; float64 [corners, 2]."""
+    return unit(_on_circle(1.0, np.arange(corners) * 360 / corners) * [ratio, 1])
+
+
+def heart(corners: int = 60) -> FloatArray:
+    """A heart of unit area on its tip, its centre of mass at the origin; float64 [corners, 2]."""
+    turn = 2 * np.pi * np.arange(corners) / corners
+    across = 16 * np.sin(turn) ** 3
+    up = 13 * np.cos(turn) - 5 * np.cos(2 * turn) - 2 * np.cos(3 * turn) - np.cos(4 * turn)
+    outline = np.stack([-across, up], axis=1)  # counterclockwise
+    return unit(outline - centroid(outline))
 
 
 SHAPES: Mapping[str, FloatArray] = MappingProxyType(
