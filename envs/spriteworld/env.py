@@ -48,7 +48,7 @@ class SpriteworldEnv(SimulationEnv):
     ## Observation space
 
     ``Box(0, 255, (64, 64, 3), uint8)``: the picture, row 0 at the top (y = 1), each pixel by the exact area that the
-    sprites cover of it. With ``observation="factors"`` the factors, ``Box`` of float64 [S, 10].
+    sprites cover of it. With ``observation="factors"`` the factors, float64 [10 S].
 
     ## Factors
 

@@ -14,7 +14,7 @@ from ..simulation import BUFFERS, Simulation
 from .configs import Config, find_config, with_actions
 from .rasterise import GEOMETRY, Canvas, render, topmost
 from .shapes import SHAPE_NAMES
-from .sprites import ANGLE, FACTORS, SCALE, SHAPE, X_VEL, check, colours, count, factor_names
+from .sprites import FACTORS, LARGEST, SCALE, X_VEL, check, colours, count, factor_names
 
 SCENES = 32
 """Scenes are drawn so many at a time for each copy, which takes hardly longer than one."""
@@ -32,7 +32,7 @@ class SpriteworldSimulation(Simulation):
         config: A name in ``configs.CONFIGS``, or a configuration.
         mode: ``train`` or ``test``: where episodes begin.
         image_size: Pixels of a picture's side, or its height and width.
-        observation: ``image``: uint8 [H, W, 3]. ``factors``: float64 [S, 10], columns as in ``sprites.FACTORS``.
+        observation: ``image``: uint8 [H, W, 3]. ``factors``: float64 [10 S], as in ``factors()``.
         action_options: Options of the action space that are to differ from the configuration's (``noise_scale`` ...).
 
     Raises:
@@ -78,14 +78,13 @@ class SpriteworldSimulation(Simulation):
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
 
     def _factor_space(self) -> spaces.Box:
-        low, high = np.full((2, self.slots, len(FACTORS)), np.inf) * [[[-1]], [[1]]]
-        low[:, :ANGLE], low[:, SCALE:X_VEL] = 0, 0
-        high[:, SHAPE] = len(SHAPE_NAMES)
-        high[:, SCALE + 1 : X_VEL] = 1 if self.config.color_space == "hsv" else 256
-        if self.config.keep_in_frame:
-            high[:, :2] = 1
-        else:
-            low[:, :2] = -np.inf
+        brightest = 1 if self.config.color_space == "hsv" else 256
+        #             x, y, shape, angle, scale, c0, c1, c2, x_vel, y_vel
+        low = np.array([0, 0, 0, -360, 0, 0, 0, 0, -1, -1], dtype=np.float64)
+        high = np.array([1, 1, len(SHAPE_NAMES), 360, LARGEST, *[brightest] * 3, 1, 1], dtype=np.float64)
+        if not self.config.keep_in_frame:
+            low[:2], high[:2] = -np.inf, np.inf
+        low, high = np.tile(low, self.slots), np.tile(high, self.slots)
         return spaces.Box(low, high, dtype=np.float64)
 
     def reset(self, rows: NDArray[np.int64], rngs: Sequence[np.random.Generator], options: Mapping[str, Any]) -> None:
@@ -103,8 +102,7 @@ class SpriteworldSimulation(Simulation):
                 self._rngs[row], self._used[row] = rng, SCENES
         if given is None:
             for row in rows[self._used[rows] == SCENES]:
-                scenes = self._scenes.sample(self._generator(row), SCENES)
-                self._ahead[row, :, : scenes.shape[1]] = scenes
+                self._ahead[row] = self._check(self._scenes.sample(self._generator(row), SCENES))
                 self._used[row] = 0
             given = self._ahead[rows, self._used[rows]]
             self._used[rows] += 1
@@ -157,7 +155,7 @@ class SpriteworldSimulation(Simulation):
         if self.observation == "image":
             self._canvases[buffer].draw(out, self._factors[..., : len(GEOMETRY)], self._colours, self._counts)
         else:
-            out[...] = self._factors
+            out[...] = self.factors()
 
     def frame(self, row: int, observation: Any) -> NDArray[np.uint8]:
         height, width, _ = self._image_shape

@@ -21,6 +21,9 @@ numbers for the colour (what they mean is the configuration's matter), and how f
 DEFAULTS: tuple[float, ...] = (0.5, 0.5, float(shape_code("square")), 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0)
 """What a sprite has that is told nothing else."""
 
+LARGEST = 2
+"""The largest scale of a sprite: more than the arena."""
+
 X, Y, SHAPE, ANGLE, SCALE, C0, C1, C2, X_VEL, Y_VEL = range(len(FACTORS))
 
 
@@ -103,7 +106,7 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
     rows[..., : values.shape[-2], :] = values
     present = rows[..., SHAPE] != 0
     shape, centre, colour = rows[..., SHAPE], rows[..., :2], rows[..., C0 : C2 + 1]
-    top = 1.0 if color_space == "hsv" else 255.999
+    top = 1.0 if color_space == "hsv" else 256.0
     for fine, what in (
         (np.isfinite(rows).all(axis=-1), "all its numbers must be finite"),
         (
@@ -111,7 +114,12 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
             f"its shape must be 1 ({SHAPE_NAMES[0]}) to {len(SHAPE_NAMES)} ({SHAPE_NAMES[-1]}), or 0 for no sprite",
         ),
         (present | (rows == 0).all(axis=-1), "without a shape there is no sprite, and all its numbers must be 0"),
-        (~present | (rows[..., SCALE] > 0), "its scale must be above 0"),
+        (
+            ~present | ((rows[..., SCALE] > 0) & (rows[..., SCALE] <= LARGEST)),
+            f"its scale must be above 0, to {LARGEST}",
+        ),
+        (np.abs(rows[..., ANGLE]) <= 360, "its angle must be from -360 to 360"),
+        ((np.abs(rows[..., X_VEL:]) <= 1).all(axis=-1), "its velocities must be from -1 to 1"),
         (
             ((colour >= 0) & (colour <= top)).all(axis=-1),
             f"its colour must be three numbers from 0 to {top:g}",
@@ -119,7 +127,7 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
         (~present | (not within) | ((centre >= 0) & (centre <= 1)).all(axis=-1), "its centre must lie in [0, 1]"),
     ):
         if not fine.all():
-            raise UsageError(f"sprite {int(np.argwhere(~fine)[0][-1])} cannot be set: {what}")
+            raise UsageError(f"sprite {int(np.argwhere(~fine)[0][-1])} is none: {what}")
     if (present[..., 1:] & ~present[..., :-1]).any():
         raise UsageError("slots are filled from the first on: an empty one stands before a sprite")
     return rows
