@@ -104,8 +104,8 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
         )
     rows = np.zeros((*values.shape[:-2], slots, wide))
     rows[..., : values.shape[-2], :] = values
-    present = rows[..., SHAPE] != 0
-    shape, centre, colour = rows[..., SHAPE], rows[..., :2], rows[..., C0 : C2 + 1]
+    shape, scale, centre, colour = rows[..., SHAPE], rows[..., SCALE], rows[..., :2], rows[..., C0 : C2 + 1]
+    present = shape != 0
     top = 1.0 if color_space == "hsv" else 256.0
     for fine, what in (
         (np.isfinite(rows).all(axis=-1), "all its numbers must be finite"),
@@ -115,7 +115,7 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
         ),
         (present | (rows == 0).all(axis=-1), "without a shape there is no sprite, and all its numbers must be 0"),
         (
-            ~present | ((rows[..., SCALE] > 0) & (rows[..., SCALE] <= LARGEST)),
+            ~present | ((scale > 0) & (scale <= LARGEST)),
             f"its scale must be above 0, to {LARGEST}",
         ),
         (np.abs(rows[..., ANGLE]) <= 360, "its angle must be from -360 to 360"),

@@ -210,7 +210,7 @@ def test_options_of_the_action_space_can_be_changed() -> None:
     [
         (
             lambda: find_config("sortin"),
-            r"unknown config 'sortin' \(did you mean 'sorting'\?\); there are: exploration, ",
+            r"unknown config 'sortin' \(did you mean 'sorting'\?\); there are: explo",
         ),
         (lambda: CONFIGS["sorting"].scenes("valid"), "unknown mode 'valid'; there are: train, test"),
         (
