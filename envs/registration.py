@@ -9,7 +9,20 @@ import gymnasium
 NAMESPACE = "equiworld"
 
 # Id without namespace and version: the scalar and the vector class, below equiworld.envs, and steps until truncation.
-_ENVIRONMENTS: dict[str, tuple[str, str, int | None]] = {}
+_ENVIRONMENTS: dict[str, tuple[str, str, int | None]] = {
+    name: (f"{module}:{name}Env", f"{module}:{name}VectorEnv", 100)
+    for module, names in {
+        "flatland.environments": (
+            "FlatLand",
+            "FlatLandGoal",
+            "FlatLandPermuted",
+            "FlatLandContinuous",
+            "FlatLandWalls",
+        ),
+        "flatland.shape_environments": ("FlatLandHue", "FlatLandRotor", "FlatLandDiscs", "FlatLandDihedral"),
+    }.items()
+    for name in names
+}
 
 # Arguments of their classes that ids stand for.
 _ARGUMENTS: dict[str, dict[str, Any]] = {}
