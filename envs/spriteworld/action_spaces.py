@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from ..registry import UsageError
 from ..simulation import box_actions
 from .rasterise import GEOMETRY, topmost
-from .sprites import count
 
 Floats = NDArray[np.float64]
 
@@ -70,6 +69,7 @@ class ActionSpace(ABC):
     def step(
         self,
         factors: Floats,
+        counts: NDArray[np.int64],
         actions: NDArray[Any],
         rows: NDArray[np.int64],
         rngs: Sequence[np.random.Generator],
@@ -79,6 +79,7 @@ class ActionSpace(ABC):
 
         Args:
             factors: Scenes, float64 [N, S, 10]; the sprites that move are moved in this array.
+            counts: How many sprites each scene has, int64 [N].
             actions: What ``check`` gave, [N, ...].
             rows: The scenes, int64 [R].
             rngs: A source of randomness for each of these, [R].
@@ -125,6 +126,7 @@ class _Pointer(ActionSpace):
     def step(
         self,
         factors: Floats,
+        counts: NDArray[np.int64],
         actions: NDArray[Any],
         rows: NDArray[np.int64],
         rngs: Sequence[np.random.Generator],
@@ -139,7 +141,7 @@ class _Pointer(ActionSpace):
                 point[first:] += rng.normal(0.0, self.noise_scale, 4 - first)
             points = np.clip(points, 0.0, 1.0)
         motion = self._motion(points)
-        chosen = topmost(factors[rows, :, : len(GEOMETRY)], points[:, :2], count(factors[rows]))
+        chosen = topmost(factors[rows, :, : len(GEOMETRY)], points[:, :2], counts[rows])
         hit = np.flatnonzero(chosen >= 0)
         _move(factors, rows[hit], chosen[hit], motion[hit], keep_in_frame)
         return -self.motion_cost * np.hypot(motion[:, 0], motion[:, 1])
@@ -219,6 +221,7 @@ class Embodied(ActionSpace):
     def step(
         self,
         factors: Floats,
+        counts: NDArray[np.int64],
         actions: NDArray[Any],
         rows: NDArray[np.int64],
         rngs: Sequence[np.random.Generator],
@@ -228,7 +231,7 @@ class Embodied(ActionSpace):
         if self.noise_scale:
             for row, rng in zip(motion, rngs, strict=True):
                 row += rng.normal(0.0, self.noise_scale, 2)
-        body = count(factors[rows]) - 1
+        body = counts[rows] - 1
         centre = factors[rows, body, :2]
         carried = topmost(factors[rows, :, : len(GEOMETRY)], centre, np.maximum(body, 0))
         lifted = np.flatnonzero((carried >= 0) & (actions[rows, 0] == 1))
@@ -240,5 +243,6 @@ class Embodied(ActionSpace):
 
 def _move(factors: Floats, rows: NDArray[np.int64], slots: NDArray[np.int64], motion: Floats, keep: bool) -> None:
     """Moves one sprite in each of some scenes."""
-    moved = factors[rows, slots, :2] + motion
-    factors[rows, slots, :2] = np.clip(moved, 0.0, 1.0) if keep else moved
+    if len(rows):
+        moved = factors[rows, slots, :2] + motion
+        factors[rows, slots, :2] = np.clip(moved, 0.0, 1.0) if keep else moved

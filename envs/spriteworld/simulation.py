@@ -135,7 +135,7 @@ class SpriteworldSimulation(Simulation):
         checked = config.action_space.check(actions, self.num_envs, rows)
         rewards, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=np.bool_)
         rngs = [self._generator(row) for row in chosen] if config.action_space.noise_scale else []
-        costs = config.action_space.step(self._factors, checked, chosen, rngs, config.keep_in_frame)
+        costs = config.action_space.step(self._factors, self._counts, checked, chosen, rngs, config.keep_in_frame)
         drifting = chosen[self._moving[chosen]]
         if len(drifting):
             centres = self._factors[drifting, :, :2] + self._factors[drifting, :, X_VEL:]
@@ -202,8 +202,11 @@ class SpriteworldSimulation(Simulation):
         return {"factors": self._factors[row].copy(), "ahead": self._ahead[row, self._used[row] :].copy()}
 
     def set_state(self, row: int, state: Mapping[str, Any]) -> None:
-        factors = self._check(state["factors"])
-        ahead = self._check(state["ahead"]) if len(state["ahead"]) else []
+        if set(state) != {"factors", "ahead"} or not 0 <= len(state["ahead"]) <= SCENES:
+            raise UsageError("this is no state of a Spriteworld simulation")
+        factors, ahead = self._check(state["factors"]), np.asarray(state["ahead"])
+        if factors.ndim != 2 or ahead.shape[1:] != factors.shape:
+            raise UsageError("this state is one of another configuration")
         self._used[row] = SCENES - len(ahead)
-        self._ahead[row, self._used[row] :] = ahead
+        self._ahead[row, self._used[row] :] = self._check(ahead)
         self._set(np.array([row]), factors[None])

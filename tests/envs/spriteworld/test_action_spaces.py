@@ -9,7 +9,7 @@ import pytest
 
 from equiworld.envs import UsageError
 from equiworld.envs.spriteworld.action_spaces import ActionSpace, DragAndDrop, Embodied, SelectMove
-from equiworld.envs.spriteworld.sprites import check, sprite
+from equiworld.envs.spriteworld.sprites import check, count, sprite
 
 # Two squares of side 0.2 that overlap, the second in front; a circle elsewhere.
 THREE = np.stack(
@@ -29,7 +29,7 @@ def act(
     before = factors.copy()
     rows = np.array([0])
     checked = actions.check(np.array([action]), 1)
-    reward = actions.step(factors, checked, rows, [np.random.default_rng(seed)], keep)
+    reward = actions.step(factors, count(factors), checked, rows, [np.random.default_rng(seed)], keep)
     assert (factors[..., 2:] == before[..., 2:]).all()
     assert (factors[0, len(sprites) :] == 0).all()
     return factors[0, : len(sprites), :2], reward[0]
@@ -191,14 +191,19 @@ def test_many_scenes_move_as_each_alone(actions: ActionSpace) -> None:
     batch = np.stack([space.sample() for _ in scenes])
     together, rows = scenes.copy(), np.flatnonzero(np.arange(40) % 3)
     rewards = actions.step(
-        together, actions.check(batch, 40, rows), rows, [np.random.default_rng(row) for row in rows], True
+        together,
+        count(scenes),
+        actions.check(batch, 40, rows),
+        rows,
+        [np.random.default_rng(row) for row in rows],
+        True,
     )
     assert (together[::3] == scenes[::3]).all()
     assert (together[rows] != scenes[rows]).any(axis=(1, 2)).sum() > 8
     for row, reward in zip(rows, rewards, strict=True):
         alone = scenes[row : row + 1].copy()
         given = actions.check(batch[row : row + 1], 1)
-        assert actions.step(alone, given, np.array([0]), [np.random.default_rng(row)], True) == reward
+        assert actions.step(alone, count(alone), given, np.array([0]), [np.random.default_rng(row)], True) == reward
         assert (alone[0] == together[row]).all()
 
 

@@ -141,6 +141,18 @@ def test_a_state_is_gone_on_from_bit_by_bit(name: str) -> None:
     assert (info["factors"] == state["simulation"]["factors"].ravel()).all() and observation.dtype == np.uint8
 
 
+def test_a_foreign_state_is_refused() -> None:
+    simulation, other = (SpriteworldSimulation(1, name) for name in ("sorting", "exploration"))
+    for each in (simulation, other):
+        each.reset(np.array([0]), [np.random.default_rng(0)], {})
+    with pytest.raises(UsageError, match="no state of a Spriteworld"):
+        simulation.set_state(0, {"x": 1})
+    with pytest.raises(UsageError, match="2 sprites are|another configuration"):
+        simulation.set_state(0, other.get_state(0))
+    with pytest.raises(UsageError, match="another configuration"):
+        other.set_state(0, simulation.get_state(0))
+
+
 def test_resets_give_ever_new_scenes() -> None:
     env = SpriteworldEnv("exploration")
     first, _ = env.reset(seed=0)
