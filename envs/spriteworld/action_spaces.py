@@ -211,7 +211,7 @@ class Embodied(ActionSpace):
         given = np.asarray(actions)
         if given.shape != (num_envs, 2) or given.dtype.kind not in "iu":
             raise UsageError(f"actions must be whole numbers [{num_envs}, 2], got {given.dtype} {list(given.shape)}")
-        wrong = ((given < 0) | (given >= self.space.nvec)).any(axis=1)
+        wrong: NDArray[np.bool_] = np.any((given < 0) | (given >= self.space.nvec), axis=1)
         looked_at = wrong if rows is None else wrong[rows]
         if looked_at.any():
             first = (given if rows is None else given[rows])[looked_at][0].tolist()

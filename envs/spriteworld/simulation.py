@@ -74,6 +74,7 @@ class SpriteworldSimulation(Simulation):
         self._members = self.config.task.members(self._factors)
         # Scenes for the episodes to come, and how many of them have been used.
         self._ahead = np.zeros((num_envs, SCENES, *self._factors.shape[1:]))
+        self._ahead_colours = np.zeros((num_envs, SCENES, self.slots, 3), dtype=np.uint8)
         self._used = np.full(num_envs, SCENES)
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
 
@@ -100,13 +101,20 @@ class SpriteworldSimulation(Simulation):
             if self._rngs[row] is not rng:
                 # Scenes from another source of randomness are not to be used up.
                 self._rngs[row], self._used[row] = rng, SCENES
-        if given is None:
-            for row in rows[self._used[rows] == SCENES]:
-                self._ahead[row] = self._check(self._scenes.sample(self._generator(row), SCENES))
-                self._used[row] = 0
-            given = self._ahead[rows, self._used[rows]]
-            self._used[rows] += 1
-        self._set(rows, given)
+        if given is not None:
+            self._set(rows, given, colours(given, self.config.color_space))
+            return
+        for row in rows[self._used[rows] == SCENES]:
+            self._lay_up(row, self._check(self._scenes.sample(self._generator(row), SCENES)))
+        used = self._used[rows]
+        self._used[rows] += 1
+        self._set(rows, self._ahead[rows, used], self._ahead_colours[rows, used])
+
+    def _lay_up(self, row: int, scenes: NDArray[np.float64]) -> None:
+        """Lays scenes up for the episodes to come of a copy."""
+        self._used[row] = SCENES - len(scenes)
+        self._ahead[row, self._used[row] :] = scenes
+        self._ahead_colours[row, self._used[row] :] = colours(scenes, self.config.color_space)
 
     def _generator(self, row: int) -> np.random.Generator:
         rng = self._rngs[row]
@@ -118,12 +126,12 @@ class SpriteworldSimulation(Simulation):
         """Scenes that are fit to be a state, float64 [..., S, 10]."""
         return check(factors, self.slots, within=self.config.keep_in_frame, color_space=self.config.color_space)
 
-    def _set(self, rows: NDArray[np.int64], factors: NDArray[np.float64]) -> None:
-        """Puts scenes into some copies."""
+    def _set(self, rows: NDArray[np.int64], factors: NDArray[np.float64], painted: NDArray[np.uint8]) -> None:
+        """Puts scenes and their colours into some copies."""
         self._factors[rows] = factors
         now = self._factors[rows]
         self._counts[rows] = count(now)
-        self._colours[rows] = colours(now, self.config.color_space)
+        self._colours[rows] = painted
         self._members[rows] = self.config.task.members(now)
         self._moving[rows] = (now[..., X_VEL:] != 0).any(axis=(1, 2))
         self._success[rows] = self.config.task.evaluate(now, self._members[rows]).success
@@ -207,6 +215,5 @@ class SpriteworldSimulation(Simulation):
         factors, ahead = self._check(state["factors"]), np.asarray(state["ahead"])
         if factors.ndim != 2 or ahead.shape[1:] != factors.shape:
             raise UsageError("this state is one of another configuration")
-        self._used[row] = SCENES - len(ahead)
-        self._ahead[row, self._used[row] :] = self._check(ahead)
-        self._set(np.array([row]), factors[None])
+        self._lay_up(row, self._check(ahead))
+        self._set(np.array([row]), factors[None], colours(factors, self.config.color_space))

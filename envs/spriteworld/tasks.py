@@ -235,7 +235,7 @@ class MetaAggregated(Task):
             outcomes.append(task.evaluate(factors, passed[:, first : first + len(task.filters)]))
             first += len(task.filters)
         rewards, successes, applied = (np.array(part) for part in zip(*outcomes, strict=True))
-        applies = applied.any(axis=0)
+        applies: NDArray[np.bool_] = np.any(applied, axis=0)
         if self.reward_aggregator in ("sum", "mean"):
             reward = rewards.sum(axis=0)  # those that do not apply are 0
             if self.reward_aggregator == "mean":
@@ -246,7 +246,7 @@ class MetaAggregated(Task):
             rewards[~applied] = -np.inf if highest else np.inf
             reward = np.where(applies, rewards.max(axis=0) if highest else rewards.min(axis=0), 0.0)
         solved = (successes | ~applied).all(axis=0) if self.termination_criterion == "all" else successes.any(axis=0)
-        success = solved & applies
+        success: NDArray[np.bool_] = solved & applies
         return Outcome(reward + self.terminate_bonus * success, success, applies)
 
 

@@ -147,7 +147,7 @@ def test_a_foreign_state_is_refused() -> None:
         each.reset(np.array([0]), [np.random.default_rng(0)], {})
     with pytest.raises(UsageError, match="no state of a Spriteworld"):
         simulation.set_state(0, {"x": 1})
-    with pytest.raises(UsageError, match="2 sprites are|another configuration"):
+    with pytest.raises(UsageError, match=r"another configuration|sprites are"):
         simulation.set_state(0, other.get_state(0))
     with pytest.raises(UsageError, match="another configuration"):
         other.set_state(0, simulation.get_state(0))
