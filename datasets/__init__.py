@@ -16,7 +16,7 @@ from .registry import DATASETS, DatasetSpec, dataset
 from .sampled import SampledDataset
 from .splits import Split, split_states
 from .sprites import SpritesOptions
-from .transitions import TransitionDataset, draw_uniform, record_trajectory
+from .transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 
 __all__ = [
     "DATASETS",
@@ -42,6 +42,7 @@ __all__ = [
     "make_noise",
     "record_trajectory",
     "split_states",
+    "still_images",
 ]
 
 

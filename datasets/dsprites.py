@@ -37,7 +37,7 @@ class DSpritesOptions:
     data_path: str = FILE
     """The published file, or the folder that it lies in; https://github.com/google-deepmind/dsprites-dataset has it."""
     stride: int = 4
-    """Values that an action moves its factor by; a factor of n values moves by at most (n - 1) // 2."""
+    """Values that an action moves its factor by, at most (n - 1) // 2 of n; --offset sets it too."""
 
 
 class DSprites(World):
@@ -139,7 +139,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     return tuple(int(size) for size in shape), dtype
 
 
-@dataset("dsprites", options=DSpritesOptions)
+@dataset("dsprites", options=DSpritesOptions, offset="stride")
 def dsprites(options: DSpritesOptions, noise: NoiseOptions, seed: int) -> FactorDataset:
     """Every state of dSprites.
 

@@ -23,7 +23,7 @@ class SpritesOptions:
     positions: int = 32
     """Values of x and of y each."""
     stride: int = 4
-    """Values that an action moves its factor by; a factor of n values moves by at most (n - 1) // 2."""
+    """Values that an action moves its factor by, at most (n - 1) // 2 of n; --offset sets it too."""
     image_size: int = 64
     """Height and width of the picture in pixels."""
     channels: int = 1
@@ -32,7 +32,7 @@ class SpritesOptions:
     """Grey pixels along the edges; else pixels are black or white."""
 
 
-@dataset("sprites", options=SpritesOptions)
+@dataset("sprites", options=SpritesOptions, offset="stride")
 def sprites(options: SpritesOptions, noise: NoiseOptions, seed: int) -> FactorDataset:
     """Every state of the sprites.
 

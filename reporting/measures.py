@@ -12,14 +12,15 @@ import torch
 from .. import metrics
 from ..datasets.randomness import numpy_generator
 from ..envs.registry import UsageError, nearest
-from ..envs.world import true_groups
+from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
 from ..metrics.suite import progress_of
 from ..world_models.assembly import Assembly
 from .subject import NOISE, Subject
 
 _HORIZON = 50
-_WALKS = 5  # random walks from each held-out state
+_WALKS = 5  # random walks from each held-out state,
+_WALKERS = 250  # of which there are at most so many
 _ROWS = (10_000, 5_000)  # at most so many states to fit on and to test on, as published
 _BLOCKS = "_blocks"
 
@@ -34,8 +35,16 @@ def _alignment(subject: Subject) -> MetricResult:
     return result
 
 
+def _groups(subject: Subject) -> dict[int, CyclicGroup]:
+    """The true decomposition; UsageError where there is none to compare with."""
+    groups = true_groups(subject.world)
+    if not groups:
+        raise UsageError("no cyclic group acts on this world")
+    return groups
+
+
 def _angles(subject: Subject) -> MetricResult:
-    orders = [group.order for group in true_groups(subject.world).values()]
+    orders = [group.order for group in _groups(subject).values()]
     true = [action.angle for action in subject.world.actions]
     return metrics.compute("angles", subject.matrices, subject.mapping, true, max_order=max(64, *orders))
 
@@ -45,7 +54,7 @@ def _group_errors(subject: Subject) -> MetricResult:
         return MetricResult("group_errors", {"inverse": None}, reason="some true actions have no learnt one")
     ordered = subject.matrices[[subject.mapping[code] for code in range(len(subject.world.actions))]]
     orders: list[int | None] = [None] * len(ordered)
-    for group in true_groups(subject.world).values():
+    for group in _groups(subject).values():
         for code in group.codes:
             orders[code] = group.order
     return metrics.compute("group_errors", ordered, subject.inverses, orders)
@@ -71,7 +80,7 @@ def _decomposition(subject: Subject) -> MetricResult:
     maps = np.repeat(np.eye(before.shape[1])[None], number, axis=0)
     seen = np.unique(actions)
     maps[seen] = metrics.fit_operators(before, after, np.searchsorted(seen, actions), len(seen))
-    return metrics.compute("decomposition", maps, true_groups(subject.world), mapping, subject.inverses)
+    return metrics.compute("decomposition", maps, _groups(subject), mapping, subject.inverses)
 
 
 def _prediction(subject: Subject) -> MetricResult:
@@ -80,8 +89,8 @@ def _prediction(subject: Subject) -> MetricResult:
     if len(subject.mapping) < len(subject.world.actions):
         return MetricResult("prediction", {"within_20": None}, reason="some true actions have no learnt one")
     rng = numpy_generator(subject.assembly.options.run.seed, NOISE, 3)
-    starts = np.repeat(subject.assembly.split.test, _WALKS)
-    factors = subject.factors[starts]
+    starts = np.repeat(subject.drawn(subject.test, _WALKERS, 11), _WALKS)
+    factors = subject.data.generative_factors(starts)
     learnt = np.array([subject.mapping[code] for code in range(len(subject.world.actions))])
     latents = subject.in_chunks(subject.model.encode, subject.images(starts, 4))
     centre = getattr(subject.world, "centre", None)
@@ -113,6 +122,10 @@ def _independence(subject: Subject) -> MetricResult:
 def _lsbd(subject: Subject) -> MetricResult:
     space = subject.data.factors
     sizes = tuple(int(size) for size in space.sizes)
+    if len(subject.states) < len(subject.data):
+        raise UsageError(
+            f"it needs the codes of every state, and {len(subject.data)} states are too many to be encoded"
+        )
     cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
     held_out = subject.assembly.split.role(len(subject.data)) == 2
     grid = subject.codes.reshape(*sizes, -1)
@@ -140,7 +153,7 @@ def _action_prediction(subject: Subject) -> MetricResult:
 def _reconstruction(subject: Subject) -> MetricResult:
     if not all(hasattr(subject.model, part) for part in ("posterior", "decode", "decoder", "likelihood")):
         return MetricResult("reconstruction", {"squared_error": None}, reason="the model has no decoder")
-    images = subject.images(subject.assembly.split.test, 5)
+    images = subject.images(subject.test, 5)
     posterior = subject.model.posterior(images)
     decoded = subject.in_chunks(subject.model.decode, posterior.mean)
     squared = (decoded - images).square().sum((1, 2, 3)).mean()

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from .. import metrics
-from ..datasets.randomness import torch_generator
+from ..datasets.randomness import numpy_generator, torch_generator
+from ..envs.registry import UsageError
 from ..world_models.assembly import Assembly
 from ..world_models.group import GroupVAE
 
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 NOISE = 21
 """Keeps evaluation's noise apart from that of training."""
 _CHUNK = 256
+_MOST_STATES = 20_000  # of a world with more states so many are drawn
+_MOST_TRANSITIONS = 10_000  # likewise of transitions, of those between training states and of those from test states
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Subject:
     """A run under evaluation: everything is encoded once, and read by the metrics.
 
     What is reported is of held-out states: every transition starts in a test state, so that no evaluated pair of
-    images was trained on. Operators that a metric fits are fitted on training states.
+    images was trained on. Operators that a metric fits are fitted on training states. Of a world with very many
+    states, some that are drawn with the run's seed stand for all.
 
     Args:
         assembly: The run.
@@ -64,16 +68,32 @@ class Subject:
         generator = torch_generator(self.assembly.options.run.seed, NOISE, key)
         return self.data.images(states, generator, groups)
 
+    def drawn(self, states: Array, most: int, key: int) -> Array:
+        """At most so many of some states, in order."""
+        if len(states) <= most:
+            return states
+        rng = numpy_generator(self.assembly.options.run.seed, NOISE, key)
+        return np.sort(rng.choice(states, most, replace=False))
+
+    @cached_property
+    def states(self) -> Array:
+        """The states whose factors and codes are compared: all, or so many that are drawn where there are too many."""
+        return self.drawn(np.arange(len(self.data)), _MOST_STATES, 8)
+
+    @cached_property
+    def test(self) -> Array:
+        """The test states that transitions start in: all, or so many that are drawn where there are too many."""
+        return self.drawn(self.assembly.split.test, _MOST_TRANSITIONS // max(1, len(self.world.actions)), 9)
+
     @cached_property
     def factors(self) -> Array:
-        """Of every state, int64 [N, K]."""
-        return self.data.generative_factors(np.arange(len(self.data)))
+        """Of ``states``, [N, K]."""
+        return self.data.generative_factors(self.states)
 
     @cached_property
     def whole_codes(self) -> Array:
-        """Of every state, with what the group leaves alone; one background for all, where there are backgrounds."""
-        states = np.arange(len(self.data))
-        images = self.images(states, 0, np.zeros(len(states), dtype=np.int64))
+        """Of ``states``, with what the group leaves alone; one background for all, where there are backgrounds."""
+        images = self.images(self.states, 0, np.zeros(len(self.states), dtype=np.int64))
         return self.in_chunks(self.model.encode, images).double().numpy()
 
     @cached_property
@@ -82,10 +102,16 @@ class Subject:
         return self.whole_codes[:, : self.latents]
 
     def transitions(self, sources: Array, targets_in: Array | None) -> tuple[Array, Array, Array]:
-        """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state)."""
+        """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state).
+
+        Raises:
+            UsageError: The world has no actions.
+        """
         number = len(self.world.actions)
+        if not number:
+            raise UsageError("this world has no actions")
         states, actions = np.repeat(sources, number), np.tile(np.arange(number), len(sources))
-        following = self.data.latent_to_index(self.world.act(self.factors[states], actions))
+        following = self.data.latent_to_index(self.world.act(self.data.generative_factors(states), actions))
         kept = np.ones(len(states), bool) if targets_in is None else targets_in[following]
         return states[kept], following[kept], actions[kept]
 
@@ -102,20 +128,21 @@ class Subject:
 
     @cached_property
     def trained(self) -> Codes:
-        """All transitions between training states."""
+        """Transitions between training states."""
         role = self.assembly.split.role(len(self.data))
-        return self._encoded(*self.transitions(self.assembly.split.train, role == 0), key=1)
+        sources = self.drawn(self.assembly.split.train, _MOST_TRANSITIONS // max(1, len(self.world.actions)), 10)
+        return self._encoded(*self.transitions(sources, role == 0), key=1)
 
     @cached_property
     def held_out(self) -> Codes:
-        """All transitions from test states."""
-        return self._encoded(*self.transitions(self.assembly.split.test, None), key=2)
+        """Transitions from test states."""
+        return self._encoded(*self.transitions(self.test, None), key=2)
 
     @cached_property
     def inferred(self) -> Array:
         """The learnt action that the model infers for each held-out transition."""
         assert self.group is not None
-        states, following, _ = self.transitions(self.assembly.split.test, None)
+        states, following, _ = self.transitions(self.test, None)
         return self.in_chunks(self.group.infer_action, *self._pair_images(states, following, 2)).argmax(1).numpy()
 
     @cached_property
