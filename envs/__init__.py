@@ -15,8 +15,10 @@ from .flatland import (
 )
 from .groups import ActionGroup, action_group, true_matrices
 from .gym import SimulationEnv, SimulationVectorEnv, restore_state, save_state
+from .ima_sprites import ImaSprites
 from .registry import Registry, UsageError
 from .simulation import Simulation
+from .sprites import Sprites
 from .tasks import GoalTask
 from .world import WORLDS, Action, CyclicGroup, World, make_world, true_groups
 from .world_simulation import WorldEnv, WorldSimulation, WorldVectorEnv
@@ -37,10 +39,12 @@ __all__ = [
     "FlatLandRotor",
     "FlatLandWalls",
     "GoalTask",
+    "ImaSprites",
     "Registry",
     "Simulation",
     "SimulationEnv",
     "SimulationVectorEnv",
+    "Sprites",
     "UsageError",
     "World",
     "WorldEnv",
