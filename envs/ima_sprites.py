@@ -65,10 +65,10 @@ class ImaSprites(World):
             Factor("x", None, "continuous", 0.2, 0.75),
             Factor("y", None, "continuous", 0.2, 0.75),
             Factor("scale", None, "continuous", 0.11, 0.2),
-            Factor("hue", None, "continuous", 0.0, 1.0),
+            Factor("hue", None, "continuous", 0.0, 1.0, circular=True),
         ]
         if angle:
-            factors.append(Factor("angle", None, "continuous", 0.0, 360.0))
+            factors.append(Factor("angle", None, "continuous", 0.0, 360.0, circular=True))
         if shape:
             factors.append(Factor("shape", len(IMA_SHAPES), "categorical"))
         self.factors = FactorSpace(factors)
