@@ -168,11 +168,11 @@ def _enclose(corners: Any, count: int, height: int, width: int, box: Any) -> Non
 def fill(images: Any, corners: Any, counts: Any, colours: Any, sums: Any) -> None:
     """Fills one polygon in each picture."""
     height, width = images.shape[1:3]
-    box = np.empty(4, dtype=np.int64)
+    box: Any = np.empty(4, dtype=np.int64)
     partial = np.empty((0, 0), dtype=np.uint8)
     for n in range(len(images)):
         _enclose(corners[n], counts[n], height, width, box)
-        top, bottom, left, right = box
+        top, bottom, left, right = box[0], box[1], box[2], box[3]
         if top < bottom and left < right:
             accumulate(corners[n], counts[n], top, bottom, left, right, sums)
             _blend(images[n], top, bottom, left, right, colours[n], sums, partial, False)
@@ -335,4 +335,4 @@ def _ones(bits: np.uint64) -> int:
     pairs = bits - ((bits >> np.uint64(1)) & np.uint64(0x5555555555555555))
     fours = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
     bytewise = (fours + (fours >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((bytewise * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return int((bytewise * np.uint64(0x0101010101010101)) >> np.uint64(56))

@@ -12,6 +12,8 @@ scale.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +24,9 @@ from .shapes import TABLE, ShapeTable
 GEOMETRY: tuple[str, ...] = ("x", "y", "shape", "angle", "scale")
 """The columns of a sprite: its centre in [0, 1] with y upwards, the code of its shape, degrees counterclockwise, and
 the square root of its area."""
+
+# What the compiled loops take: one layout of arrays, so that they are compiled once.
+_PLAIN: tuple[Literal["C"], Literal["W"]] = ("C", "W")
 
 
 class Canvas:
@@ -99,7 +104,7 @@ class Canvas:
             UsageError: The shapes do not belong together, or a sprite is no finite row of numbers with a shape.
         """
         n, _, _, channels = self.shape
-        rows, fill = np.require(sprites, np.float64, "CW"), np.require(colours, np.uint8, "CW")
+        rows, fill = np.require(sprites, np.float64, _PLAIN), np.require(colours, np.uint8, _PLAIN)
         if images.shape != self.shape or images.dtype != np.uint8 or not images.flags.carray:
             raise UsageError(
                 f"pictures need to be contiguous, writeable uint8 {list(self.shape)}, got {images.dtype} {images.shape}"
@@ -201,7 +206,7 @@ def render_polygons(
     Raises:
         UsageError: The shapes do not belong together, or a number is not finite.
     """
-    points, fill = np.asarray(vertices, dtype=np.float64), np.require(colours, np.uint8, "CW")
+    points, fill = np.asarray(vertices, dtype=np.float64), np.require(colours, np.uint8, _PLAIN)
     if points.ndim != 3 or points.shape[2] != 2 or fill.ndim != 2 or len(fill) != len(points):
         raise UsageError(f"polygons [N, V, 2] and colours [N, C] are accepted, got {points.shape} and {fill.shape}")
     if not np.isfinite(points).all():
@@ -249,7 +254,7 @@ def topmost(
     Raises:
         UsageError: The shapes do not belong together, or a sprite is no finite row of numbers with a shape.
     """
-    rows, places = np.require(sprites, np.float64, "CW"), np.require(points, np.float64, "CW")
+    rows, places = np.require(sprites, np.float64, _PLAIN), np.require(points, np.float64, _PLAIN)
     if rows.ndim != 3 or rows.shape[2] != len(GEOMETRY) or places.shape != (len(rows), 2):
         raise UsageError(
             f"sprites [N, S, {len(GEOMETRY)}] and points [N, 2] are accepted, got {rows.shape} and {places.shape}"
@@ -261,7 +266,7 @@ def topmost(
 
 
 def _counts(counts: ArrayLike | None, n: int, most: int) -> NDArray[np.int64]:
-    number = np.full(n, most, dtype=np.int64) if counts is None else np.require(counts, np.int64, "CW")
+    number = np.full(n, most, dtype=np.int64) if counts is None else np.require(counts, np.int64, _PLAIN)
     if number.shape != (n,) or (number > most).any() or (number < 0).any():
         raise UsageError(f"there are 0 to {most} sprites in each of {n} pictures, got counts {number.tolist()}")
     return number
