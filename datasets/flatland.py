@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..envs.flatland import (
     FlatLand,
@@ -19,6 +19,8 @@ from ..envs.world import World
 from .factors import FactorDataset
 from .noise import NoiseOptions
 from .registry import dataset
+
+Build: TypeAlias = Callable[[Any, NoiseOptions, int], FactorDataset]
 
 
 @dataclass
@@ -107,7 +109,7 @@ class FlatLandDihedralOptions:
     """Channels of the picture, all alike."""
 
 
-def _register(name: str, world: type[World], options: type[Any]) -> Callable[[Any, NoiseOptions, int], FactorDataset]:
+def _register(name: str, world: Callable[..., World], options: type[Any]) -> Build:
     """Registers every state of a world as a data set; an option is the world's of the same name."""
 
     def build(chosen: Any, noise: NoiseOptions, seed: int) -> FactorDataset:

@@ -113,7 +113,7 @@ class SimulationEnv(gymnasium.Env[Any, Any]):
             self._window.show(self.simulation.frame(0, observation))
         return observation, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The current picture, uint8 [H, W, 3], in mode ``rgb_array``; None in mode ``human``, which shows each step.
 
         Raises:
@@ -232,10 +232,16 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self._steps = np.zeros(self.num_envs, dtype=np.int64)
         self._over = np.zeros(self.num_envs, dtype=bool)
 
-    @property
-    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
-        """The generator of every copy."""
+    @property  # type: ignore[override]
+    def np_random(self) -> tuple[np.random.Generator, ...]:
+        """The generator of every copy; it may be set, for the episodes that begin from then on."""
         return tuple(self._generator(row) for row in range(self.num_envs))
+
+    @np_random.setter  # type: ignore[override]
+    def np_random(self, value: Sequence[np.random.Generator]) -> None:
+        if isinstance(value, np.random.Generator) or len(value) != self.num_envs:
+            raise UsageError(f"np_random must be a generator for each of {self.num_envs} copies")
+        self._rngs, self._seeds = list(value), [-1] * self.num_envs
 
     @property
     def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -363,7 +369,7 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
 
     def _draw(self) -> Any:
         self._turn = (self._turn + 1) % BUFFERS
-        out = self._buffers[self._turn]
+        out: Any = self._buffers[self._turn]
         self.simulation.draw(out, self._turn)
         if self.render_mode == "human":
             self._window.show(mosaic(self._frames()))

@@ -128,8 +128,7 @@ class GoalTask:
     def reached(self, space: FactorSpace, factors: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether states [N, K] are at their goals [N, K], bool [N]."""
         apart = factor_distances(space, factors, goals)[:, self.columns(space)]
-        there: NDArray[np.bool_] = (apart <= self.tolerance).all(axis=1)
-        return there
+        return np.asarray((apart <= self.tolerance).all(axis=1))
 
     def rewards(
         self, space: FactorSpace, before: NDArray[Any], after: NDArray[Any], goals: NDArray[Any]

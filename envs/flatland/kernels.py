@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def move_stamps(rows: Any, sheets: Any, old_tops: Any, old_entries: Any, tops: Any, entries: Any) -> None:
     """Moves stamps in the pictures in which one of them stands elsewhere than before.
 
@@ -43,7 +43,7 @@ def move_stamps(rows: Any, sheets: Any, old_tops: Any, old_entries: Any, tops: A
                         picture[top + row, word] |= stamp[row, word]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def move_discs(images: Any, moved: Any, old_rows: Any, old_columns: Any, rows: Any, columns: Any, radius: Any) -> None:
     """Moves discs with soft edges: a pixel is as bright as the share of it that the disc covers, about.
 

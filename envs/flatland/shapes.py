@@ -174,8 +174,10 @@ class FlatLandDiscs(StampWorld):
         self.grids = (large, small)
         self.factors = FactorSpace([Factor(name, large.period, "cyclic") for name in ("x1", "y1", "x2", "y2")])
         self.actions = large.actions(0, 1, 0, "red ") + small.actions(2, 3, 4, "green ")
-        for colour, grid in zip(([255, 0, 0], [0, 255, 0]), self.grids, strict=True):
-            self._keep(grid.disc()[None, ..., None] * np.array(colour, dtype=np.uint8), grid.lefts)
+        for channel, grid in enumerate(self.grids):
+            stamp = np.zeros((1, 2 * grid.radius, 2 * grid.radius, 3), dtype=np.uint8)
+            stamp[0, ..., channel] = 255 * grid.disc()
+            self._keep(stamp, grid.lefts)
 
     def _places(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         tops = np.stack([grid.tops(rows[:, 2 * disc + 1]) for disc, grid in enumerate(self.grids)], axis=1)

@@ -1,4 +1,4 @@
-"""The data sets of FlatLand's worlds: what they hold, that they can be trained with, and what is said without a group."""
+"""FlatLand's data sets: what they hold, that they can be trained with, and what is said where there is no group."""
 
 from __future__ import annotations
 

@@ -350,6 +350,11 @@ def test_the_generator_can_be_given() -> None:
     envs.reset(seed=8)
     assert envs.np_random_seed == (8, 9)
     assert len(envs.np_random) == 2 and envs.np_random[0] is not envs.np_random[1]
+    envs.np_random = [np.random.default_rng(seed) for seed in (3, 4)]
+    drawn = envs.world.factors.to_index(envs.reset()[1]["factors"])
+    assert drawn.tolist() == [np.random.default_rng(seed).integers(1089) for seed in (3, 4)]
+    with pytest.raises(UsageError, match=r"^np_random must be a generator for each of 2 copies$"):
+        envs.np_random = np.random.default_rng(0)
 
 
 def test_unseeded_environments_differ() -> None:
