@@ -1,7 +1,7 @@
 """Scripted policies that act in many copies of an environment at once, to collect rollouts with.
 
-A policy is made for a vector environment, keeps one memory for each copy, and takes everything random from the generator
-that it is handed::
+A policy is made for a vector environment, keeps one memory for each copy, and takes everything random from the
+generator that it is handed::
 
     policy = make_policy("brownian", envs)
     observations, infos = envs.reset(seed=0)
@@ -105,8 +105,7 @@ class BrownianPolicy(Policy):
     """Actions that change slowly, and so lead further away than independent ones do.
 
     A discrete action is kept with some probability, and otherwise drawn anew; a continuous one walks by normal steps
-    and stops at its bounds. Random rollouts for world models are collected so since Ha and Schmidhuber (*World
-    Models*, 2018, arXiv 1803.10122) were reproduced.
+    and stops at its bounds.
 
     Args:
         env: The vector environment.

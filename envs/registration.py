@@ -24,6 +24,8 @@ _ENVIRONMENTS: dict[str, tuple[str, str, int | None]] = {
     for name in names
 }
 
+_ENVIRONMENTS["Breakout"] = ("breakout.environment:BreakoutEnv", "breakout.environment:BreakoutVectorEnv", 27_000)
+
 # Arguments of their classes that ids stand for.
 _ARGUMENTS: dict[str, dict[str, Any]] = {}
 
