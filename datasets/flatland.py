@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import Any
 
 from ..envs.flatland import (
     FlatLand,
@@ -19,8 +19,6 @@ from ..envs.world import World
 from .factors import FactorDataset
 from .noise import NoiseOptions
 from .registry import dataset
-
-Build: TypeAlias = Callable[[Any, NoiseOptions, int], FactorDataset]
 
 
 @dataclass
@@ -109,7 +107,7 @@ class FlatLandDihedralOptions:
     """Channels of the picture, all alike."""
 
 
-def _register(name: str, world: Callable[..., World], options: type[Any]) -> Build:
+def _register(name: str, world: Callable[..., World], options: type[Any]) -> None:
     """Registers every state of a world as a data set; an option is the world's of the same name."""
 
     def build(chosen: Any, noise: NoiseOptions, seed: int) -> FactorDataset:
@@ -117,10 +115,10 @@ def _register(name: str, world: Callable[..., World], options: type[Any]) -> Bui
         made = world(size=values.pop("image_size"), **values)
         return FactorDataset(made, noise.make(made.image_shape, seed), seed)
 
-    return dataset(name, options=options)(build)
+    dataset(name, options=options)(build)
 
 
-flatland = _register("flatland", FlatLand, FlatLandOptions)
+_register("flatland", FlatLand, FlatLandOptions)
 _register("flatland-permuted", FlatLandPermuted, FlatLandPermutedOptions)
 _register("flatland-walls", FlatLandWalls, FlatLandOptions)
 _register("flatland-hue", FlatLandHue, FlatLandHueOptions)

@@ -215,6 +215,20 @@ class FactorSpace:
         return all(factor.size is not None for factor in self.factors)
 
     @cached_property
+    def extents(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far around each factor it is (infinitely, if it is no circle), and the largest distance, [K] each."""
+        around, largest = np.full(len(self), np.inf), np.ones(len(self))
+        for column, factor in enumerate(self.factors):
+            if factor.size is None:
+                length = factor.high - factor.low
+                around[column], largest[column] = (length, length / 2) if factor.circular else (np.inf, length)
+            elif factor.kind == "cyclic":
+                around[column], largest[column] = factor.size, max(1, factor.size // 2)
+            elif factor.kind == "ordinal":
+                largest[column] = max(1, factor.size - 1)
+        return around, largest
+
+    @cached_property
     def _bounds(self) -> tuple[Any, Any]:
         """The least and the largest value of each factor, in the type of the factors, [K] each."""
         kind = np.int64 if self.discrete else np.float64

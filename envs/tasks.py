@@ -29,10 +29,11 @@ def factor_distances(space: FactorSpace, first: NDArray[Any], second: NDArray[An
         for ordinal and continuous ones, 0 or 1 for categorical ones.
     """
     apart: Floats = np.abs(np.subtract(first, second, dtype=np.float64))
-    around, _ = _extents(space)
-    categorical = np.array([factor.kind == "categorical" for factor in space.factors])
-    apart = np.where(np.isfinite(around), np.minimum(apart, around - apart), apart)
-    return np.where(categorical, apart > 0, apart)
+    around, _ = space.extents
+    # Around a circle there are two ways; where there is none, the other way is infinitely long.
+    apart = np.minimum(apart, around - apart)
+    categorical = [factor.kind == "categorical" for factor in space.factors]
+    return np.where(categorical, apart > 0, apart) if any(categorical) else apart
 
 
 def distance(
@@ -51,26 +52,12 @@ def distance(
     Returns:
         float64 [N], from 0 (equal) to 1.
     """
-    apart, largest = factor_distances(space, first, second), _extents(space)[1]
+    apart, largest = factor_distances(space, first, second), space.extents[1]
     counted = range(len(space)) if columns is None else columns
     total = np.zeros(len(apart))
     for column in counted:
         total += apart[:, column] / largest[column]
     return total / len(counted)
-
-
-def _extents(space: FactorSpace) -> tuple[Floats, Floats]:
-    """The circumference of each factor (infinite if it is no circle), and the largest distance, float64 [K] each."""
-    around, largest = np.full(len(space), np.inf), np.ones(len(space))
-    for column, factor in enumerate(space.factors):
-        if factor.kind == "cyclic" and factor.size is not None:
-            around[column], largest[column] = factor.size, max(1, factor.size // 2)
-        elif factor.kind == "ordinal" and factor.size is not None:
-            largest[column] = max(1, factor.size - 1)
-        elif factor.kind == "continuous":
-            length = factor.high - factor.low
-            around[column], largest[column] = (length, length / 2) if factor.circular else (np.inf, length)
-    return around, largest
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ class World(ABC):
         """``act`` for one or more states [.., K] and codes that have been checked."""
         moves, cyclic = self._moves
         sizes = self.factors.sizes
-        moved = rows + moves[codes]
+        moved: IntArray = rows + moves[codes]
+        if cyclic.all():
+            return moved % sizes
         after: IntArray = np.where(cyclic, moved % sizes, np.clip(moved, 0, sizes - 1))
         return after
 

@@ -69,14 +69,18 @@ def move_discs(images: Any, moved: Any, old_rows: Any, old_columns: Any, rows: A
         for row in range(max(0, math.ceil(rows[n] - reach)), min(height, math.floor(rows[n] + reach) + 1)):
             squared = (row - rows[n]) ** 2
             outer = math.sqrt(reach**2 - squared)
-            # The edge is nearly straight over a pixel: what it covers falls from 1 to 0 over one pixel's width.
-            inner = math.sqrt(max(0.0, (radius - 0.5) ** 2 - squared)) if radius > 0.5 else 0.0
             first, last = max(0, math.ceil(columns[n] - outer)), min(width, math.floor(columns[n] + outer) + 1)
-            for column in range(first, last):
-                aside = abs(column - columns[n])
-                value = 255
-                if aside >= inner:
-                    covered = reach - math.sqrt(squared + aside**2)
+            # From ``full`` to ``end`` pixels are covered wholly; there may be none.
+            full = end = first
+            if radius > 0.5 and squared <= (radius - 0.5) ** 2:
+                inner = math.sqrt((radius - 0.5) ** 2 - squared)
+                full = max(first, math.ceil(columns[n] - inner))
+                end = max(full, min(last, math.floor(columns[n] + inner) + 1))
+                image[row, full:end] = 255
+            for start, stop in ((first, full), (end, last)):
+                for column in range(start, stop):
+                    # The edge is nearly straight over a pixel: what it covers falls from 1 to 0 over a pixel's width.
+                    covered = reach - math.sqrt(squared + (column - columns[n]) ** 2)
                     value = int(255.0 * min(1.0, max(0.0, covered)) + 0.5)
-                for channel in range(channels):
-                    image[row, column, channel] = value
+                    for channel in range(channels):
+                        image[row, column, channel] = value
