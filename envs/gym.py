@@ -277,7 +277,7 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         for row in rows.tolist():
             given = seeds[row]
             if given is not None:
-                self._rngs[row], self._seeds[row] = seeding.np_random(given)
+                self._rngs[row], self._seeds[row] = seeding.np_random(int(given))
         self._restart(rows, own)
         self._begun = True
         observation = self._draw()

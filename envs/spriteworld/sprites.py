@@ -95,7 +95,8 @@ def check(factors: ArrayLike, slots: int, *, within: bool = True, color_space: s
     except (TypeError, ValueError):
         raise UsageError("the factors of sprites are numbers, shapes by their codes") from None
     wide = len(FACTORS)
-    if values.ndim and values.shape[-1] == slots * wide and (values.ndim < 2 or values.shape[-1] != wide):
+    flat = values.ndim < 2 or values.shape[-1] != wide or values.shape[-2] > slots  # of one slot, rows are scenes
+    if values.ndim and values.shape[-1] == slots * wide and flat:
         values = values.reshape(*values.shape[:-1], slots, wide)
     if values.ndim < 2 or values.shape[-1] != wide or values.shape[-2] > slots:
         raise UsageError(
