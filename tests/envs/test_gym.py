@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -88,6 +90,12 @@ def test_ids_are_registered_once_and_lightly() -> None:
     for env_id in IDS:
         spec = gym.spec(env_id)
         assert isinstance(spec.entry_point, str) and isinstance(spec.vector_entry_point, str)
+
+
+def test_importing_the_worlds_loads_nothing_heavy() -> None:
+    code = "import sys, equiworld.envs; print({'torch', 'numba', 'ale_py', 'pygame', 'cv2'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize("env_id", IDS)
