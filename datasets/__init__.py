@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..envs.registry import UsageError
+from .breakout import BreakoutOptions
 from .dsprites import DSprites, DSpritesOptions
 from .factors import FactorDataset
 from .flatland import FlatLandOptions
@@ -21,6 +22,7 @@ from .transitions import TransitionDataset, draw_uniform, record_trajectory, sti
 __all__ = [
     "DATASETS",
     "Batch",
+    "BreakoutOptions",
     "DSprites",
     "DSpritesOptions",
     "DatasetSpec",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .breakout.world import Breakout
 from .factors import Factor, FactorSpace
 from .flatland import (
     FlatLand,
@@ -27,6 +28,7 @@ __all__ = [
     "WORLDS",
     "Action",
     "ActionGroup",
+    "Breakout",
     "CyclicGroup",
     "Factor",
     "FactorSpace",
