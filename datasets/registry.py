@@ -20,17 +20,19 @@ class DatasetSpec:
     Attributes:
         options: The dataclass of its options, all with defaults; what stands below an attribute is its help text.
         build: ``build(options, noise, seed)`` makes it.
+        offset: The option that ``--offset`` sets, where actions of this data set become longer by it instead of more.
     """
 
     options: type[Any]
     build: Callable[[Any, NoiseOptions, int], FactorDataset]
+    offset: str | None = None
 
 
 DATASETS: Registry[DatasetSpec] = Registry("data set")
 
 
 def dataset(
-    name: str, options: type[Options]
+    name: str, options: type[Options], offset: str | None = None
 ) -> Callable[
     [Callable[[Options, NoiseOptions, int], FactorDataset]], Callable[[Options, NoiseOptions, int], FactorDataset]
 ]:
@@ -39,6 +41,7 @@ def dataset(
     Args:
         name: What ``--dataset`` takes.
         options: The dataclass of its options.
+        offset: The option that ``--offset`` sets, if it is not the number of actions between two images.
 
     Raises:
         UsageError: The name is taken.
@@ -47,7 +50,7 @@ def dataset(
     def enter(
         build: Callable[[Options, NoiseOptions, int], FactorDataset],
     ) -> Callable[[Options, NoiseOptions, int], FactorDataset]:
-        DATASETS.register(name)(DatasetSpec(options, build))
+        DATASETS.register(name)(DatasetSpec(options, build, offset))
         return build
 
     return enter

@@ -36,11 +36,12 @@ class Panels:
 
     def __init__(self, loader: WindowLoader, actions: int, config: dict[str, Any], shown: int = 8) -> None:
         self.batch = loader.sample(64, 0)
-        # Single actions between seen states, whatever the number between the images that are trained on.
-        data = loader.transitions.data
-        single = draw_uniform(data, 1024, offset=1, seed=loader.seed)
-        starts = single.windows(1, loader.allowed)
-        self.pairs = WindowLoader(single, starts, 1, len(starts), loader.seed).sample(min(256, len(starts)), 1)
+        if actions:
+            # Single actions between seen states, whatever the number between the images that are trained on.
+            data = loader.transitions.data
+            single = draw_uniform(data, 1024, offset=1, seed=loader.seed)
+            starts = single.windows(1, loader.allowed)
+            self.pairs = WindowLoader(single, starts, 1, len(starts), loader.seed).sample(min(256, len(starts)), 1)
         self.actions, self.config, self.shown = actions, config, shown
 
     @torch.no_grad()
