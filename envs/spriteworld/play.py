@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         Screen(Game(given.config, given.mode, given.seed, given.size)).run()
     except UsageError as error:
-        print(f"play: {error}", file=sys.stderr)
+        sys.stderr.write(f"play: {error}\n")
         return 2
     return 0
 

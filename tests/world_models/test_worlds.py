@@ -47,17 +47,16 @@ def test_the_offset_of_sprites_makes_actions_longer(sprites: Callable[..., Assem
 
 
 def test_very_many_states_are_drawn_from(sprites: Callable[..., Assembly], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subjects, "_MOST_STATES", 60)
-    monkeypatch.setattr(subjects, "_MOST_TRANSITIONS", 40)
+    for name, value in (("_ROWS", (40, 20)), ("_GRID", 60), ("_STATES", 5), ("_TRANSITIONS", 40)):
+        monkeypatch.setattr(subjects, name, value)
     assembly = sprites("rgrvae")
     subject, again = Subject(assembly), Subject(assembly)
     assert len(assembly.data) == 108 and len(assembly.data.world.actions) == 8
     assert len(subject.states) == 60 and np.array_equal(subject.states, again.states)
-    assert np.array_equal(subject.factors, assembly.data.generative_factors(subject.states))
     with torch.no_grad():
         codes = assembly.model.encode(assembly.data.images(subject.states))
-    np.testing.assert_allclose(subject.whole_codes, codes.double().numpy(), atol=1e-5)
-    assert len(subject.test) == 5 and set(subject.test) <= set(assembly.split.test)
+    np.testing.assert_allclose(subject.state_codes, codes.double().numpy(), atol=1e-5)
+    assert len(subject.tested) == 5 and set(subject.tested) <= set(assembly.split.test)
     assert len(subject.held_out.actions) == 40 and len(subject.trained.actions) <= 40
     refused = {result.name: result.reason for result in measure_subject(subject, ["lsbd", "mig", "prediction"])}
     assert "108 states are too many" in refused.pop("lsbd")
@@ -68,7 +67,7 @@ def test_few_states_are_all_evaluated(sprites: Callable[..., Assembly]) -> None:
     assembly = sprites("rgrvae")
     subject = Subject(assembly)
     assert np.array_equal(subject.states, np.arange(108))
-    assert np.array_equal(subject.test, assembly.split.test)
+    assert np.array_equal(subject.tested, assembly.split.test)
 
 
 def test_models_of_single_images_need_no_actions(tmp_path: Path) -> None:
