@@ -103,15 +103,20 @@ class Partition:
         return self.order[self.start[group] + (self.place[rows] + step) % size]
 
     def batches(self, groups: Ints, batch: int, rng: np.random.Generator) -> Ints:
-        """Different rows of each of the groups, int64 [P, batch]; all as often where a group has fewer than that."""
+        """Different rows of each of the groups, int64 [P, batch]; where a group has fewer, each as often as the others.
+
+        Batches of one group take turns with its rows before any comes again.
+        """
         rows = np.empty((len(groups), batch), dtype=np.int64)
         for group in np.unique(groups):
             asked = np.flatnonzero(groups == group)
             members = self.order[self.start[group] : self.start[group] + self.size[group]]
-            members = np.tile(members, -(-batch // len(members)))
-            whole = len(members) // batch  # batches that one pass through the members fills
-            passes = rng.permuted(np.tile(members, (-(-len(asked) // whole), 1)), axis=1)
-            rows[asked] = passes[:, : whole * batch].reshape(-1, batch)[: len(asked)]
+            copies, rest = divmod(batch, len(members))
+            rows[asked, : batch - rest] = np.tile(members, copies)
+            if rest:
+                turns = len(members) // rest  # batches that one pass through the members fills
+                passes = rng.permuted(np.tile(members, (-(-len(asked) // turns), 1)), axis=1)
+                rows[asked, batch - rest :] = passes[:, : turns * rest].reshape(-1, rest)[: len(asked)]
         return rows
 
 

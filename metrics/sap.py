@@ -62,7 +62,8 @@ def sap(
     Returns:
         Values ``sap`` (with the predictor) and ``sap_r2`` (explained variance: on the training rows by a line, or with
         blocks of several dimensions on test rows by neighbours), each 0..1. Ceiling: both of the factors themselves as
-        codes; for "svm" far below 1. Details: score_matrix [D, K], r2_matrix [D, K], per_factor, constant_factors.
+        codes; for "svm" far below 1. ``sap`` is None for an SVM of codes beyond 1e18. Details: score_matrix [D, K],
+        r2_matrix [D, K], per_factor, constant_factors.
 
     Raises:
         ValueError: Shapes do not fit, numbers that are not finite, too few rows, or an unknown predictor.

@@ -656,7 +656,7 @@ FAMILIES = [
     Family(
         LIBRARY,
         "dci_gbt",
-        of_rows("dci", _DCI),
+        of_rows("dci", _DCI, n_jobs=1),
         5e-3,
         fast=("mini/perfect", "mini/constant"),
         left_out=("importance_matrix",),

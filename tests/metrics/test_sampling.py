@@ -154,9 +154,10 @@ def test_the_rows_of_a_batch_differ():
     rows = partition.batches(groups, 8, rng)
     assert (keys[rows] == groups[:, None]).all()
     assert {len(set(batch)) for batch in rows[groups == 0].tolist()} == {8}
-    # Three rows fill a batch of eight with two or three of each, the others with all of them the same way.
+    # Three rows fill a batch of eight with two or three of each.
     assert {tuple(sorted(np.bincount(batch - 70, minlength=3))) for batch in rows[groups == 1]} == {(2, 3, 3)}
-    assert set(rows[groups == 0].ravel().tolist()) == set(range(70))
+    # Eight batches of eight are one pass through seventy rows.
+    assert len(set(rows[groups == 0][:8].ravel().tolist())) == 64
 
 
 def test_a_batch_of_all_rows_has_the_variance_of_its_group():
