@@ -14,7 +14,7 @@ from ..datasets.randomness import numpy_generator
 from ..envs.registry import UsageError, nearest
 from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
-from ..metrics.suite import draws_batches, progress_of
+from ..metrics.suite import failed, progress_of, reads_all
 from ..world_models.assembly import Assembly
 from .subject import NOISE, Subject
 
@@ -161,7 +161,7 @@ def _reconstruction(subject: Subject) -> MetricResult:
         "negative_log_likelihood": float(bound),
         "kl": float(posterior.kl().sum(1).mean()),
     }
-    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()})
+    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()}, n=len(images))
 
 
 def _c_ima(subject: Subject) -> MetricResult:
@@ -270,11 +270,6 @@ def family(name: str) -> str:
     return name if entry is None else entry.family
 
 
-def refused(name: str, error: Exception) -> MetricResult:
-    """The place in the report of a metric that refuses what it is given: it says so."""
-    return MetricResult(name, {name: None}, reason=" ".join(str(error).split()))
-
-
 def measure(
     assembly: Assembly,
     names: Sequence[str] | None = None,
@@ -310,8 +305,8 @@ def measure_subject(
             continue
         try:
             result = _of_codes(subject, name, told, reference) if known.function is None else known.function(subject)
-        except ValueError as error:
-            result = refused(name, error)
+        except Exception as error:  # it says so in its place, whatever it is
+            result = failed(name, error)
         result.name = name
         result.n = result.details.get("samples", result.details.get("test")) if result.n is None else result.n
         results.append(result)
@@ -337,7 +332,7 @@ def _of_codes(
     fit, test = subject.rows
     if test is None:
         arrays = [subject.factors, codes]
-    elif draws_batches(plain) and subject.small:
+    elif reads_all(plain) and subject.small:
         arrays = [subject.factors, subject.whole_codes[:, : subject.latents]]
     else:
         arrays = [subject.factors[fit], codes[: len(fit)]]

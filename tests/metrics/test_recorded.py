@@ -5,7 +5,7 @@ def test_as_recorded(family, entry):
     outcomes = list(family.outcomes(entry))
     assert outcomes
     for outcome in outcomes:
-        assert outcome.within, outcome
+        assert outcome.agrees, outcome
 
 
 def test_the_list_leaves_nothing_out(recorded_list):
