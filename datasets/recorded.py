@@ -201,7 +201,7 @@ class RecordedDataset(FactorDataset):
         named = self.rollouts.header.known_actions()
         space = self.rollouts.header.action_space
         if named or not isinstance(space, spaces.Discrete):
-            return named, bool(named)
+            return named, self.rollouts.header.plain_actions
         return tuple(Action(str(code + int(space.start)), 0, 0, 0.0, None) for code in range(int(space.n))), False
 
     @cached_property
@@ -396,7 +396,7 @@ class RecordedTransitions(TransitionDataset):
         actions = self.data.codes[rows + np.arange(length * self.offset)]
         return states, actions.reshape(len(places), length, self.offset)
 
-    def single_steps(self, n: int, seed: int) -> TransitionDataset:
+    def single_steps(self, n: int, seed: int = 0) -> TransitionDataset:
         return RecordedTransitions(self.data)
 
 

@@ -167,6 +167,7 @@ class Copies:
             shard=shard,
             factors=self._factors(),
             actions=self._actions(),
+            plain_actions=world is not None and _moves_plainly(type(world)),
             commutes=world is None or world.commutes,
         )
 
@@ -199,6 +200,11 @@ class Copies:
     def close(self) -> None:
         """Closes the environment."""
         self.envs.close()
+
+
+def _moves_plainly(kind: type[World]) -> bool:
+    """Whether a world takes over what actions do from ``World``."""
+    return all(getattr(kind, name) is getattr(World, name) for name in ("act", "_move"))
 
 
 class OneCopy:

@@ -22,6 +22,7 @@ FORMAT, VERSION = "equiworld-rollouts", 1
 IMAGE_ROWS = 16
 """Images in a chunk."""
 _CHUNK_BYTES = 65_536  # of a chunk that holds no images, about
+_FLAGS = ("plain_actions", "commutes", "cut")
 OFFSETS, SEEDS, INFO = "episode_offsets", "episode_seeds", "info/"
 
 
@@ -167,6 +168,7 @@ class Header:
         shard: Which of how many: ``(0, 1)`` for a file that stands alone.
         factors: The factors; of one whose values are not known only the name and the kind ("unknown").
         actions: What the world's actions do to the factors, where it says so.
+        plain_actions: Whether an action moves its factor by its amount in every state, and does nothing else.
         commutes: Whether these actions commute.
         versions: Of the libraries that a collection depends on.
         cut: Whether the last episode was cut because the steps that were asked for were reached.
@@ -182,6 +184,7 @@ class Header:
     shard: tuple[int, int] = (0, 1)
     factors: tuple[dict[str, Any], ...] = ()
     actions: tuple[dict[str, Any], ...] = ()
+    plain_actions: bool = False
     commutes: bool = True
     versions: dict[str, str] = field(default_factory=lambda: versions())
     cut: bool = False
@@ -226,7 +229,7 @@ class Header:
     def to_attributes(self) -> dict[str, Any]:
         """As HDF5 attributes."""
         attributes: dict[str, Any] = {"format": FORMAT, "version": VERSION, "seed": self.seed}
-        attributes |= {"commutes": self.commutes, "cut": self.cut}
+        attributes |= {name: getattr(self, name) for name in _FLAGS}
         for name in ("observation_space", "action_space"):
             attributes[name] = _text(space_to_plain(getattr(self, name)))
         for name in ("environment", "policy", "shard", "factors", "actions", "versions", "origin"):
@@ -254,7 +257,7 @@ class Header:
                 name: space_from_plain(json.loads(attributes[name])) for name in ("observation_space", "action_space")
             }
             plain |= {name: tuple(plain[name]) for name in ("shard", "factors", "actions")}
-            numbers = {"seed": int(attributes["seed"])} | {name: bool(attributes[name]) for name in ("commutes", "cut")}
+            numbers = {"seed": int(attributes["seed"])} | {name: bool(attributes[name]) for name in _FLAGS}
             header = cls(**both, **plain, **numbers, spec=str(attributes["spec"]))
             header.known_factors(), header.known_actions(), header.columns()
         except (KeyError, TypeError, ValueError, AssertionError) as error:
