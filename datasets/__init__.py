@@ -13,7 +13,9 @@ from .flatland import FlatLandOptions
 from .ima_sprites import ImaSpritesDataset, ImaSpritesOptions
 from .loader import Batch, WindowLoader
 from .noise import Noise, NoiseOptions, make_noise
+from .recorded import RecordedDataset, RecordedTransitions, RecordedWorld, RolloutOptions
 from .registry import DATASETS, DatasetSpec, dataset
+from .rollouts import Rollouts, RolloutWriter
 from .sampled import SampledDataset
 from .splits import Split, split_states
 from .sprites import SpritesOptions
@@ -32,6 +34,12 @@ __all__ = [
     "ImaSpritesOptions",
     "Noise",
     "NoiseOptions",
+    "RecordedDataset",
+    "RecordedTransitions",
+    "RecordedWorld",
+    "RolloutOptions",
+    "RolloutWriter",
+    "Rollouts",
     "SampledDataset",
     "Split",
     "SpritesOptions",

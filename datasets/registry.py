@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from ..envs.registry import Registry
@@ -28,7 +30,26 @@ class DatasetSpec:
     offset: str | None = None
 
 
-DATASETS: Registry[DatasetSpec] = Registry("data set")
+class DatasetRegistry(Registry[DatasetSpec]):
+    """The data sets by name; and those that lie in rollout files, by their path."""
+
+    def __getitem__(self, name: str) -> DatasetSpec:
+        if not is_path(name):
+            return super().__getitem__(name)
+        from .recorded import RolloutOptions, recorded
+
+        return DatasetSpec(RolloutOptions, partial(recorded, name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and is_path(name))
+
+
+def is_path(name: str) -> bool:
+    """Whether a data set's name is the path of a rollout file, of a folder of them, or a pattern."""
+    return name.endswith((".h5", ".hdf5")) or "/" in name or os.sep in name
+
+
+DATASETS = DatasetRegistry("data set")
 
 
 def dataset(

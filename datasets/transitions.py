@@ -73,6 +73,15 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
     def _starts_per_row(self, length: int) -> int:
         return max(0, self.states.shape[1] - length * self.offset)
 
+    def single_steps(self, n: int, seed: int = 0) -> TransitionDataset:
+        """Single actions, whatever the offset: ``n`` of them drawn uniformly, or all that were recorded.
+
+        Args:
+            n: How many, where they can be drawn.
+            seed: The same seed gives the same.
+        """
+        return draw_uniform(self.data, n, offset=1, seed=seed)
+
     def windows(self, length: int, allowed: NDArray[np.bool_] | None = None) -> IntArray:
         """Where sequences of ``length + 1`` pictures, ``offset`` steps apart, can start.
 

@@ -19,6 +19,7 @@ from ..datasets.factors import FactorDataset
 from ..datasets.loader import WindowLoader
 from ..datasets.noise import NoiseOptions, background_files
 from ..datasets.randomness import torch_generator
+from ..datasets.recorded import RecordedDataset
 from ..datasets.splits import Split, split_states
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
@@ -275,7 +276,8 @@ def assemble(options: Options) -> Assembly:
         raise UsageError(f"--offset must be 1 or more, not {data_options.offset}")
     dataset, offset = _read_offset(options)
     data = build_dataset(options.dataset_name, dataset, noise, run.seed)
-    split = split_states(len(data), data_options.validation_split, data_options.test_split, run.seed)
+    shares = data_options.validation_split, data_options.test_split, run.seed
+    split = data.split(*shares) if isinstance(data, RecordedDataset) else split_states(len(data), *shares)
     context = Context(data.world, data_options.noise_name == "background", offset, torch_generator(run.seed, _WEIGHTS))
     model = MODELS[options.model_name].build(options.model, context)
     if type(model).terms is VAE.terms and offset != 1:
@@ -291,7 +293,12 @@ def assemble(options: Options) -> Assembly:
             "--static-latents (4 with backgrounds) tells what stays by long windows: "
             f"--window {_STATIC_WINDOW} or more and --transitions trajectory are accepted"
         )
-    if data.world.actions:
+    if isinstance(data, RecordedDataset):
+        for name in ("steps", "transitions"):
+            if getattr(data_options, name) != getattr(DataOptions, name):
+                raise UsageError(f"--{name} is not read with rollouts, which are recorded already")
+        transitions: TransitionDataset = data.transitions(offset)
+    elif data.world.actions:
         transitions = record(data, data_options.steps, offset, run.seed)
     elif model.window:
         raise UsageError(

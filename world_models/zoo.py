@@ -317,6 +317,8 @@ def _gamma(options: GroupOptions) -> float:
 
 
 def _procrustes(options: GroupOptions, group: GroupVAE, context: Context, labelled: bool) -> Procrustes:
+    if labelled and not context.world.actions:
+        raise UsageError("this model learns from the codes of actions, which the data has none of; rgrvae does without")
     return Procrustes(
         context.world.image_shape,
         options.architecture,

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ...envs.policies import POLICIES
 from ...envs.registry import UsageError
 from .codec import COMPRESSIONS
-from .collect import Collected, Plan, collect
+from .collector import Collected, Plan, collect
 from .info import describe
 from .reader import Rollouts
 from .shards import collect_shard, collect_shards, shard_path
@@ -205,7 +205,9 @@ def _export(asked: argparse.Namespace, given: list[str]) -> int:
 def _import(asked: argparse.Namespace, given: list[str]) -> int:
     from .exchange import import_minari
 
-    import_minari(asked.id, asked.out, compression=asked.compression)
+    left_out = import_minari(asked.id, asked.out, compression=asked.compression)
+    if left_out:
+        sys.stderr.write(f"rollouts: beware: infos that no column can hold are left out: {', '.join(left_out)}\n")
     with Rollouts(asked.out) as rollouts:
         _say(f"{asked.out}: {rollouts.episodes} episodes with {rollouts.steps} steps")
     return 0

@@ -12,8 +12,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
-from ...envs.factors import FactorSpace
 from ...envs.registry import UsageError, nearest
+from ...envs.world import World
 from .layout import Header, leaves, plain_action, plain_factor, unknown_factor
 
 
@@ -146,6 +146,7 @@ class Copies:
         Raises:
             UsageError: A space cannot be recorded.
         """
+        world = self._world()
         observation_space, action_space = self.envs.single_observation_space, self.envs.single_action_space
         for name, space in (("observation", observation_space), ("action", action_space)):
             list(leaves(space, name))
@@ -166,29 +167,44 @@ class Copies:
             shard=shard,
             factors=self._factors(),
             actions=self._actions(),
+            plain_actions=world is not None and _moves_plainly(type(world)),
+            commutes=world is None or world.commutes,
         )
 
     def _factors(self) -> tuple[dict[str, Any], ...]:
         if "factors" not in self.infos:
             return ()
+        world = self._world()
+        if world is not None:
+            return tuple(plain_factor(factor) for factor in world.factors.factors)
+        return tuple(unknown_factor(name) for name in self._names())
+
+    def _names(self) -> tuple[str, ...]:
         count = self.infos["factors"].shape[1]
-        names = tuple(getattr(self.one, "factor_names", ())) or tuple(f"factor_{column}" for column in range(count))
-        space = getattr(getattr(self.one, "world", None), "factors", None)
-        if isinstance(space, FactorSpace) and space.names == names:
-            return tuple(plain_factor(factor) for factor in space.factors)
-        return tuple(unknown_factor(name) for name in names)
+        return tuple(getattr(self.one, "factor_names", ())) or tuple(f"factor_{column}" for column in range(count))
+
+    def _world(self) -> World | None:
+        """The world behind the environment, if the environment's factors are the world's."""
+        world = getattr(self.one, "world", None)
+        own = isinstance(world, World) and "factors" in self.infos and world.factors.names == self._names()
+        return world if own else None
 
     def _actions(self) -> tuple[dict[str, Any], ...]:
         """What the world's actions do, if the environment's actions are those."""
-        actions = tuple(getattr(getattr(self.one, "world", None), "actions", ()))
-        space = self.envs.single_action_space
-        if isinstance(space, gymnasium.spaces.Discrete) and space.start == 0 and space.n == len(actions):
-            return tuple(plain_action(action) for action in actions)
-        return ()
+        world, space = self._world(), self.envs.single_action_space
+        if world is None or not isinstance(space, gymnasium.spaces.Discrete):
+            return ()
+        same = space.start == 0 and space.n == len(world.actions)
+        return tuple(plain_action(action) for action in world.actions) if same else ()
 
     def close(self) -> None:
         """Closes the environment."""
         self.envs.close()
+
+
+def _moves_plainly(kind: type[World]) -> bool:
+    """Whether a world takes over what actions do from ``World``."""
+    return all(getattr(kind, name) is getattr(World, name) for name in ("act", "_move"))
 
 
 class OneCopy:

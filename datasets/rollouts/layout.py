@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from typing import Any
@@ -22,7 +22,8 @@ FORMAT, VERSION = "equiworld-rollouts", 1
 IMAGE_ROWS = 16
 """Images in a chunk."""
 _CHUNK_BYTES = 65_536  # of a chunk that holds no images, about
-OFFSETS, SEEDS = "episode_offsets", "episode_seeds"
+_FLAGS = ("plain_actions", "commutes", "cut")
+OFFSETS, SEEDS, INFO = "episode_offsets", "episode_seeds", "info/"
 
 
 class RolloutError(OSError):
@@ -167,6 +168,8 @@ class Header:
         shard: Which of how many: ``(0, 1)`` for a file that stands alone.
         factors: The factors; of one whose values are not known only the name and the kind ("unknown").
         actions: What the world's actions do to the factors, where it says so.
+        plain_actions: Whether an action moves its factor by its amount in every state, and does nothing else.
+        commutes: Whether these actions commute.
         versions: Of the libraries that a collection depends on.
         cut: Whether the last episode was cut because the steps that were asked for were reached.
         origin: Where imported rollouts come from.
@@ -181,6 +184,8 @@ class Header:
     shard: tuple[int, int] = (0, 1)
     factors: tuple[dict[str, Any], ...] = ()
     actions: tuple[dict[str, Any], ...] = ()
+    plain_actions: bool = False
+    commutes: bool = True
     versions: dict[str, str] = field(default_factory=lambda: versions())
     cut: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
@@ -200,11 +205,12 @@ class Header:
         """The world's actions, where it says what they do."""
         return tuple(Action(**action) for action in self.actions)
 
-    def columns(self, factor_dtype: Any = None) -> list[Column]:
+    def columns(self, factor_dtype: Any = None, extra: Sequence[Column] = ()) -> list[Column]:
         """The columns of a file with this header.
 
         Args:
             factor_dtype: Of the factors; None where the environment tells none.
+            extra: Further ones, which must lie in ``info/``.
         """
         both = (("observation", self.observation_space), ("action", self.action_space))
         found = [
@@ -216,11 +222,14 @@ class Header:
         found += [Column(name, np.dtype(np.bool_), ()) for name in ("terminated", "truncated")]
         if factor_dtype is not None:
             found.append(Column("factors", np.dtype(factor_dtype), (len(self.factors),)))
-        return found
+        if wrong := [column.name for column in extra if not column.name.startswith(INFO)]:
+            raise UsageError(f"further columns lie in {INFO}, not in {wrong[0]}")
+        return [*found, *extra]
 
     def to_attributes(self) -> dict[str, Any]:
         """As HDF5 attributes."""
-        attributes: dict[str, Any] = {"format": FORMAT, "version": VERSION, "seed": self.seed, "cut": self.cut}
+        attributes: dict[str, Any] = {"format": FORMAT, "version": VERSION, "seed": self.seed}
+        attributes |= {name: getattr(self, name) for name in _FLAGS}
         for name in ("observation_space", "action_space"):
             attributes[name] = _text(space_to_plain(getattr(self, name)))
         for name in ("environment", "policy", "shard", "factors", "actions", "versions", "origin"):
@@ -248,7 +257,7 @@ class Header:
                 name: space_from_plain(json.loads(attributes[name])) for name in ("observation_space", "action_space")
             }
             plain |= {name: tuple(plain[name]) for name in ("shard", "factors", "actions")}
-            numbers = {"seed": int(attributes["seed"]), "cut": bool(attributes["cut"])}
+            numbers = {"seed": int(attributes["seed"])} | {name: bool(attributes[name]) for name in _FLAGS}
             header = cls(**both, **plain, **numbers, spec=str(attributes["spec"]))
             header.known_factors(), header.known_actions(), header.columns()
         except (KeyError, TypeError, ValueError, AssertionError) as error:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...envs.factors import whole
 from ...envs.registry import UsageError
 from .codec import codec_of
-from .layout import OFFSETS, SEEDS, Column, Header, RolloutError, unflatten
+from .layout import INFO, OFFSETS, SEEDS, Column, Header, RolloutError, unflatten
 from .transaction import recover
 
 IntArray = NDArray[np.int64]
@@ -66,7 +66,7 @@ def open_file(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except BlockingIOError as error:
-        raise UsageError(f"{path} is in use by another process; wait until it has ended") from error
+        raise UsageError(f"{path} is in use: whoever reads or writes it must close it first") from error
     except PermissionError:
         raise
     except OSError as error:
@@ -83,7 +83,15 @@ def check_file(file: h5py.File, path: Path) -> tuple[Header, list[Column]]:
     try:
         header = Header.from_attributes(file.attrs)
         factors = file.get("factors")
-        columns = header.columns(None if factors is None else factors.dtype)
+        extra: list[Column] = []
+
+        def add(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                extra.append(Column(INFO + name, item.dtype, item.shape[1:]))
+
+        if isinstance(file.get(INFO), h5py.Group):
+            file[INFO].visititems(add)
+        columns = header.columns(None if factors is None else factors.dtype, extra)
         columns += [Column(name, np.dtype(np.int64), ()) for name in (OFFSETS, SEEDS)]
         for column in columns:
             dataset = file.get(column.name)
@@ -203,7 +211,9 @@ class Rollouts:
         headers: What each says of itself.
         header: What the first says.
         columns: The columns by name; those of an observation that is a ``Dict`` are "observation/key".
-        offsets: Where the episodes begin, int64 [E + 1]: episode e has the rows ``offsets[e]`` to ``offsets[e + 1] - 1``.
+        offsets: Where the episodes begin, int64 [E + 1]: episode e has the rows ``offsets[e]`` to
+            ``offsets[e + 1] - 1``.
+        seeds: What the environment was reset with in each episode, int64 [E]; -1 where it is not known.
 
     Raises:
         UsageError: There is no such file, they do not belong together, or another process writes one.
@@ -212,6 +222,8 @@ class Rollouts:
 
     def __init__(self, source: Source) -> None:
         self.files = find_files(source)
+        if not self.files:
+            raise UsageError("no rollout file is given")
         self.headers: list[Header] = []
         self._open: list[h5py.File | None] = [None] * len(self.files)
         self._chunks: dict[tuple[int, str], _Chunks] = {}
@@ -383,8 +395,12 @@ class Rollouts:
         return self.observations(rows[rng.integers(0, len(rows), n)])
 
     def _parts(self, rows: IntArray, columns: Sequence[str] | None) -> dict[str, Any]:
-        names = dict.fromkeys(name.partition("/")[0] for name in self.columns) if columns is None else columns
         wholes: dict[str, Callable[[IntArray], Any]] = {"observation": self.observations, "action": self.actions}
+        if columns is None:
+            tops = {name: name.partition("/")[0] for name in self.columns}
+            names = list(dict.fromkeys(top if top in wholes else name for name, top in tops.items()))
+        else:
+            names = list(columns)
         return {name: wholes[name](rows) if name in wholes else self.read(name, rows) for name in names}
 
     # Files

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...envs.registry import UsageError
-from .collect import Collected, Plan, collect
+from .collector import Collected, Plan, collect
 from .layout import RolloutError
 
 _POLL = 0.2  # seconds

@@ -36,9 +36,9 @@ class TransactionalFile(io.RawIOBase):
 
     HDF5 writes new chunks at the end of a file, but its tables in place: a process that is killed in the middle leaves
     a file that cannot be opened. Here, bytes behind the end of the last commit are written at once, where no reader of
-    the last state looks. Bytes before it are held in memory. A commit writes them to a journal beside the file, then into the
-    file, then removes the journal; ``recover`` does the second step again if it was interrupted. So the state on disk
-    is always that of one commit or that of the next.
+    the last state looks. Bytes before it are held in memory. A commit writes them to a journal beside the file, then
+    into the file, then removes the journal; ``recover`` does the second step again if it was interrupted. So the state
+    on disk is always that of one commit or that of the next.
 
     A new file lies beside its place, and is renamed at its first commit.
 
@@ -145,6 +145,8 @@ class TransactionalFile(io.RawIOBase):
         """Nothing: what is written counts from the next commit on."""
 
     def _hold(self, view: memoryview) -> None:
+        if self._stopped:
+            return
         for page, first, last in _pages(self._at, len(view)):
             held = self._pages.get(page)
             if held is None:
@@ -258,7 +260,7 @@ def lock(stream: io.FileIO, path: Path, *, shared: bool = False) -> None:
     try:
         fcntl.flock(stream.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UsageError(f"{path} is in use by another process; wait until it has ended") from error
+        raise UsageError(f"{path} is in use: whoever reads or writes it must close it first") from error
     except OSError:  # a file system without locks
         return
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ...envs.registry import UsageError
 from .codec import codec_of, filters
-from .layout import OFFSETS, SEEDS, Column, Header, RolloutError
+from .layout import OFFSETS, SEEDS, Column, Header
+from .reader import check_file, open_file
 from .transaction import TransactionalFile
 
 T = TypeVar("T")
@@ -100,6 +101,7 @@ class RolloutWriter:
         path: The file. It is made when the first episodes are committed.
         header: What the file says of itself; None to go on with a file that exists.
         factor_dtype: Of the column ``factors``; None where there is none.
+        extra: Further columns, in ``info/``.
         compression: ``lz4``, ``zstd`` or ``none``.
         every: Seconds after which ``end_episode`` commits what is whole.
 
@@ -133,6 +135,7 @@ class RolloutWriter:
         header: Header | None = None,
         *,
         factor_dtype: Any = None,
+        extra: Sequence[Column] = (),
         compression: str = "lz4",
         every: float = 2.0,
     ) -> None:
@@ -140,12 +143,15 @@ class RolloutWriter:
         options = filters(compression)
         if header is None and not self.path.is_file():
             raise UsageError(f"there is no file {self.path} to go on with")
-        columns = [] if header is None else header.columns(factor_dtype)
+        if header is None:
+            open_file(self.path).close()  # tells what is truncated, which HDF5 cannot see through a transaction
+        columns = [] if header is None else header.columns(factor_dtype, extra)
+        self._file: h5py.File | None = None
         self._transaction = TransactionalFile(self.path, new=header is not None)
         try:
             self._open(header, columns, options)
         except BaseException:
-            self._transaction.close()
+            self.abandon()
             raise
         self._last, self._dirty = time.monotonic(), header is not None
         self._rows = self.rows  # of whole episodes
@@ -154,12 +160,12 @@ class RolloutWriter:
     def _open(self, header: Header | None, columns: list[Column], options: dict[str, Any]) -> None:
         if header is not None:
             # The oldest version of the format that has room for long attributes, and no mark of an open file.
-            self._file = h5py.File(self._transaction, "w", libver=("v108", "v108"))
+            self._file = file = h5py.File(self._transaction, "w", libver=("v108", "v108"))
             self.header = header
-            self._file.attrs.update(header.to_attributes())
+            file.attrs.update(header.to_attributes())
             columns = [*columns, Column(OFFSETS, np.dtype(np.int64), ()), Column(SEEDS, np.dtype(np.int64), ())]
             for column in columns:
-                self._file.create_dataset(
+                file.create_dataset(
                     column.name,
                     shape=(0, *column.shape),
                     maxshape=(None, *column.shape),
@@ -167,17 +173,12 @@ class RolloutWriter:
                     dtype=column.dtype,
                     **options,
                 )
-            self._writing = {each.name: _Writing(each, self._file[each.name]) for each in columns}
+            self._writing = {each.name: _Writing(each, file[each.name]) for each in columns}
             self._writing[OFFSETS].extend(np.zeros(1, dtype=np.int64))
         else:
-            from .reader import check_file
-
-            try:
-                self._file = h5py.File(self._transaction, "r+", libver=("v108", "v108"))
-            except OSError as error:
-                raise RolloutError(f"{self.path} is damaged or no HDF5 file: {error}") from error
-            self.header, columns = check_file(self._file, self.path)
-            self._writing = {each.name: _Writing(each, self._file[each.name]) for each in columns}
+            self._file = file = h5py.File(self._transaction, "r+", libver=("v108", "v108"))
+            self.header, columns = check_file(file, self.path)
+            self._writing = {each.name: _Writing(each, file[each.name]) for each in columns}
 
     # Writing
 
@@ -254,7 +255,7 @@ class RolloutWriter:
             if name not in episode and name not in ("reward", "terminated", "truncated"):
                 raise UsageError(f"the episode has no column {name}")
             values = _as_column(episode.get(name, column.zeros(0)), column)
-            own = name.partition("/")[0] in ("observation", "factors")
+            own = name.partition("/")[0] in ("observation", "factors", "info")
             if len(values) != count and (own or (name in episode and len(values) != count - 1)):
                 raise UsageError(f"an episode of {count} observations cannot have {len(values)} rows in {name}")
             rows[name] = values if len(values) == count else np.concatenate([values, column.zeros(count - len(values))])
@@ -304,6 +305,7 @@ class RolloutWriter:
     def _flush(self) -> None:
         for each in self._writing.values():
             each.commit()
+        assert self._file is not None
         self._file.attrs["cut"] = self.header.cut
         self._file.flush()
 
@@ -330,12 +332,14 @@ class RolloutWriter:
                 self.discard()
                 self.commit()
         finally:
-            self._abandon()
+            self.abandon()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Closes the file in the state of its last commit. May be called twice."""
         self._transaction.stop()
         try:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         except (OSError, RuntimeError, ValueError):  # HDF5 cannot make sense of what could not be written
             pass
         finally:

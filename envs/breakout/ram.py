@@ -35,13 +35,16 @@ NO_BALL = -1.0
 """Place of a ball that is not in play, in both coordinates; it has no velocity then."""
 
 RANGES: dict[str, tuple[int, int]] = {
-    "ball_x": (7, 151),
+    "ball_x": (6, 152),
     "ball_y": (32, 216),
     "paddle_x": (8, 144),
     "lives": (1, 5),
     "score": (0, 999),
 }
 """What can be set. A ball below 216 is lost within the frame, and a game without lives is over: these are only read."""
+
+BELOW, BELOW_X = 197, (-40, 190)
+"""A ball that has passed the paddle, at y from here on, leaves the walls behind and is not to be seen."""
 
 PADDLE_WIDTHS = (12, 16)
 
@@ -195,11 +198,14 @@ def check_factors(factors: ArrayLike) -> NDArray[np.float64]:
     for name, (low, high) in RANGES.items():
         values = rows[:, FACTOR_NAMES.index(name)]
         fine = (values >= low) & (values <= high) & (values == np.floor(values))
+        also = ""
+        if name == "ball_x":
+            passed = rows[:, BALL_Y] >= BELOW
+            fine |= passed & (values >= BELOW_X[0]) & (values <= BELOW_X[1]) & (values == np.floor(values))
+            also = f", {BELOW_X[0]} to {BELOW_X[1]} for a ball_y from {BELOW} on"
         if name in ("ball_x", "ball_y"):
             fine = np.where(without, values == NO_BALL, fine)
-            also = f" (both {NO_BALL:.0f}: no ball in play)"
-        else:
-            also = ""
+            also += f" (both {NO_BALL:.0f}: no ball in play)"
         _refuse(name, values, fine, f"whole numbers {low} to {high}{also}")
     for column in (BALL_VX, BALL_VY):
         values = rows[:, column]

@@ -1,4 +1,4 @@
-"""Collects rollouts: many copies at once, and yet the same episodes whatever their number and however often it stops."""
+"""Collects rollouts: many copies at once, and the same episodes whatever their number and however often it stops."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def collect(
                     f"{path} was collected otherwise and cannot be continued: {', '.join(different)} differ"
                 )
             if writer.header.versions != versions():
-                note = "other versions of the libraries have begun this file: what follows may differ from what they would do"
+                note = "other versions of the libraries began this file; with these what follows may differ"
             before = writer.steps
             if before < steps:
                 if writer.header.cut:
