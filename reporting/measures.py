@@ -127,7 +127,7 @@ def _lsbd(subject: Subject) -> MetricResult:
     space = subject.data.factors
     sizes = tuple(int(size) for size in space.sizes)
     if not subject.small:
-        raise UsageError(f"it needs the codes of every state, and {len(subject.data)} states are too many to be encoded")
+        raise UsageError(f"it needs the codes of all states, and {len(subject.data)} states are too many to encode")
     cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
     held_out = subject.assembly.split.role(len(subject.data)) == 2
     grid = subject.whole_codes[:, : subject.latents].reshape(*sizes, -1)
