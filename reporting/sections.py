@@ -13,7 +13,7 @@ from ..metrics import MetricResult, mutual_information
 from . import charts
 from .gather import Map, View
 from .measures import BLOCKS
-from .scores import Score, number_text, scores
+from .scores import UNREFERENCED, Score, number_text, scores, slow_without_reference
 from .subject import Array
 
 _LARGEST = 48  # a matrix with more rows or columns is not drawn
@@ -48,6 +48,7 @@ _AXES_OF = {
     ("udr", "pairs"): ("runs", "runs"),
 }
 """The same for one metric alone, which goes before."""
+_FAR = 10  # distances from chance to ceiling beyond which the percentage says nothing more
 _POINTS = 600  # in a scatter
 _BAR = ' class="bar"'
 
@@ -80,6 +81,8 @@ def summary(views: Sequence[View]) -> str:
     several = len(views) > 1
     own = ["mean", "±", *(escape(view.label) for view in views)] if several else ["score"]
     header = ["metric", *own, "chance", "ceiling", '<span title="0: chance, 1: ceiling">chance to ceiling</span>', "N"]
+    told = any(score.predictor for score in found)
+    header += ["predictor"] * told
     rows = []
     for family, members in itertools.groupby(found, key=lambda score: score.family):
         rows.append(f'<tr class="family"><th scope="rowgroup" colspan="{len(header)}">{escape(family)}</th></tr>')
@@ -89,13 +92,22 @@ def summary(views: Sequence[View]) -> str:
             cells = [f"<td>{'–' if cell == '-' else cell}</td>" for cell in cells]
             cells.append(f'<td class="bar">{_meter(score)}</td>')
             cells.append(f"<td>{score.rows.replace('-', '–')}</td>")
+            if told:
+                cells.append(f'<td class="predictor">{escape(score.predictor) or "–"}</td>')
             kind = ' class="main"' if score.main else ""
             rows.append(f'<tr{kind}><th scope="row">{_breakable(score.name)}</th>{"".join(cells)}</tr>')
-    head = "".join(
-        f'<th scope="col"{_BAR if place == len(header) - 2 else ""}>{cell}</th>' for place, cell in enumerate(header)
-    )
+    bar = len(header) - 2 - told
+    head = "".join(f'<th scope="col"{_BAR if place == bar else ""}>{cell}</th>' for place, cell in enumerate(header))
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="scores">{body}</table></div>{_reasons(views)}'
+    return f'<div class="scroll"><table class="scores">{body}</table></div>{_bare(found)}{_reasons(views)}'
+
+
+def _bare(found: Sequence[Score]) -> str:
+    """Says how chance and ceiling of slow metrics are got."""
+    slow = slow_without_reference(found)
+    if not slow:
+        return ""
+    return f'<p class="note">{escape(UNREFERENCED.format(", ".join(slow)))}</p>'
 
 
 def _breakable(name: str) -> str:
@@ -109,7 +121,8 @@ def _meter(score: Score) -> str:
         return ""
     share = (score.mean - score.chance) / (score.ceiling - score.chance)
     width = 100 * min(max(share, 0.0), 1.0)
-    said = f'role="img" aria-label="{share:.0%}" title="{share:.0%}"'
+    text = f"{share:.0%}" if abs(share) < _FAR else f"beyond {'-' if share < 0 else ''}{_FAR:.0%}"
+    said = f'role="img" aria-label="{text}" title="{text}"'
     return f'<span class="meter" {said}><i style="width:{width:.0f}%"></i></span>'
 
 

@@ -260,3 +260,13 @@ def test_blocks_are_planes_where_the_coordinates_were_turned(reported: dict[str,
     assert sections.latent_pairs(odd) == [(0, 3), (2, 4)]
     lone = replace(plain, blocks=[[0, 1, 2], [3], [4]], block_codes=codes[:, ::-1])
     assert "latents" in sections.scatters([lone])
+
+
+def test_predictors_missing_references_and_far_scores_are_said(reported: dict[str, Any]) -> None:
+    far = MetricResult("mig", {"mig": -300.0}, chance={"mig": 0.0}, ceiling={"mig": 1.0}, predictor="binned")
+    view = replace(reported["vae"].view, results=[far, MetricResult("dci", {"dci": 0.5}, predictor="<trees>")])
+    text = sections.summary([view])
+    assert '<td class="predictor">binned</td>' in text and '<td class="predictor">&lt;trees&gt;</td>' in text
+    assert "ceiling of dci take long, and were left out: --reference computes them" in text
+    assert 'title="beyond -1000%"' in text and "30000" not in text.replace("-300", "")
+    assert '<th scope="col" class="bar"><span title=' in text
