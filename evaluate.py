@@ -17,7 +17,14 @@ from equiworld.reporting.codes_file import known_names, read_codes
 from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run
 from equiworld.reporting.measures import MEASURES, available, is_slow, measure, select, usual
 from equiworld.reporting.page import build
-from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
+from equiworld.reporting.scores import (
+    UNREFERENCED,
+    common_folder,
+    run_labels,
+    scores,
+    slow_without_reference,
+    text_rows,
+)
 from equiworld.reporting.subject import Codes, Subject
 from equiworld.train import guarded
 from equiworld.world_models import runs
@@ -62,7 +69,8 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     """Prints the table, why something is missing, and what was written; writes the page."""
     console = Console()
     labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
-    header, groups = text_rows(scores({label: each.results for label, each in zip(labels, found, strict=True)}))
+    rated = scores({label: each.results for label, each in zip(labels, found, strict=True)})
+    header, groups = text_rows(rated)
     shown = Table(title=f"{labels[0]}: {title}" if len(found) == 1 else title)
     cells = [header, *(row for _, rows in groups for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
@@ -79,6 +87,8 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     missing = {name: reason for each in found for name, reason in each.missing.items()}
     for name, reason in missing.items():
         console.print(f"{name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    if bare := slow_without_reference(rated):
+        console.print(UNREFERENCED.format(", ".join(bare)), highlight=False, soft_wrap=True, markup=False)
     lines = [("details", [str(each.written) for each in found])]
     if folders := [str(each.figures[0].parent) for each in found if each.figures]:
         lines.append(("figures", folders))

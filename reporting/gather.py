@@ -56,6 +56,8 @@ class View:
         strips: Its pictures.
         maps: Its learnt matrices.
         explorer: Pictures decoded beforehand.
+        blocks: Columns of ``block_codes`` that the learnt actions mix with each other.
+        block_codes: The codes in coordinates that have blocks, where these are not their own.
     """
 
     label: str
@@ -72,6 +74,13 @@ class View:
     strips: dict[str, Strips] = field(default_factory=dict)
     maps: list[Map] = field(default_factory=list)
     explorer: Explorer | None = None
+    blocks: list[list[int]] | None = None
+    block_codes: Array | None = None
+
+    @property
+    def rotated(self) -> bool:
+        """Whether the blocks are of other coordinates than the latents."""
+        return self.block_codes is not None
 
     def detail(self, metric: str, key: str) -> Any:
         """A detail of a result; None where there is no such thing."""
@@ -99,6 +108,9 @@ def view_of_run(
     names = [] if subject.group is None else action_names(subject)
     recorded = run / "environment.json"
     factors = subject.data.factors
+    turned = None
+    if subject.group is not None and not np.array_equal(subject.block_codes, subject.codes):
+        turned = subject.block_codes
     return View(
         label,
         run,
@@ -114,13 +126,17 @@ def view_of_run(
         strips(subject) if shown is None else shown,
         [] if subject.group is None else describe(subject.matrices, names),
         explore(subject, names, room),
+        blocks=None if subject.group is None else subject.blocks,
+        block_codes=turned,
     )
 
 
 def view_of_codes(path: Path, table: CodesFile, results: list[MetricResult]) -> View:
     """Gathers a file of factors and codes."""
     factors, codes = table.arrays["factors"], table.arrays["codes"]
-    return View(path.name, path, results, factors, codes, table.factor_names, [False] * factors.shape[1])
+    return View(
+        path.name, path, results, factors, codes, table.factor_names, [False] * factors.shape[1], blocks=table.blocks
+    )
 
 
 def describe(matrices: Array, names: Sequence[str]) -> list[Map]:
