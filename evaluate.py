@@ -14,7 +14,7 @@ from rich.table import Table
 
 from equiworld.envs.registry import UsageError
 from equiworld.reporting.codes_file import known_names, read_codes
-from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run
+from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run, run_directory
 from equiworld.reporting.measures import MEASURES, available, is_slow, measure, select, usual
 from equiworld.reporting.page import build
 from equiworld.reporting.scores import (
@@ -57,7 +57,8 @@ def evaluate_runs(
     reference: bool | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
-    distinct = list(dict.fromkeys(paths))
+    # A run and its checkpoint, or two ways of writing a path, are one: the first of them counts.
+    distinct = list({run_directory(path).resolve(): path for path in reversed(paths)}.values())[::-1]
     settings: dict[str, Any] = {"paged": paged, "figures": figures, "room": 1 / len(distinct), "reference": reference}
     found = [evaluate_run(path, names, told=_told, **settings) for path in distinct]
     compare(found)
@@ -175,7 +176,7 @@ def evaluate(arguments: list[str]) -> int:
     if files and len(files) < len(asked.runs):
         raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
     if files:
-        return _evaluate_files(list(dict.fromkeys(files)), asked)
+        return _evaluate_files(list({path.resolve(): path for path in reversed(files)}.values())[::-1], asked)
     names = select(asked.metrics, available(), usual(asked.report))
     for run in asked.runs:
         # All of them are looked at before the first is measured.

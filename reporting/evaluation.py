@@ -161,7 +161,9 @@ def write_results(
     Returns:
         What the file holds now.
     """
-    merged = {result.name: result for result in (*_earlier(path, content, told), *results)}
+    merged = {result.name: result for result in _earlier(path, content, told)}
+    for result in results:
+        merged[result.name] = _fuller(merged.get(result.name), result)
     order = [name for name in available() if name in merged]
     known = [merged[name] for name in [*order, *(name for name in merged if name not in order)]]
     about = {key: value for key, value in content.items() if key not in ("values", "missing", "results")}
@@ -169,6 +171,16 @@ def write_results(
     full = {"results": [result.to_dict() for result in known]}
     runs.write_json(path, report.json_safe(about | measured | full))
     return known
+
+
+def _fuller(before: MetricResult | None, now: MetricResult) -> MetricResult:
+    """The newer of two results of one thing, unless it has less: no value, or no chance and ceiling for the same."""
+    if before is None:
+        return now
+    if all(value is None for value in now.values.values()):
+        return before if any(value is not None for value in before.values.values()) else now
+    bare = not (now.chance or now.ceiling) and (before.chance or before.ceiling)
+    return before if bare and (before.values, before.options) == (now.values, now.options) else now
 
 
 def _earlier(path: Path, content: dict[str, Any], told: Callable[[str], object]) -> list[MetricResult]:

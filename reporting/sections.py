@@ -328,6 +328,12 @@ def _curves(views: Sequence[View], wanted: Sequence[tuple[str, list[str]]]) -> s
     return "".join(cards)
 
 
+def damaged(views: Sequence[View], section: str) -> str:
+    """A line for each run of which a file behind the section cannot be read."""
+    said = [f"{view.label}: {view.damaged[section]}" for view in views if section in view.damaged]
+    return "".join(f'<p class="note">{escape(line)}</p>' for line in said)
+
+
 def configuration(views: Sequence[View]) -> str:
     """Options and versions of each run; where runs differ stands first."""
     blocks = []

@@ -19,7 +19,7 @@ from PIL import Image
 
 from equiworld import evaluate
 from equiworld.metrics import MetricResult
-from equiworld.reporting import page, sections
+from equiworld.reporting import gather, page, sections
 
 SECTIONS = {
     "scores",
@@ -270,3 +270,18 @@ def test_predictors_missing_references_and_far_scores_are_said(reported: dict[st
     assert "ceiling of dci take long, and were left out: --reference computes them" in text
     assert 'title="beyond -1000%"' in text and "30000" not in text.replace("-300", "")
     assert '<th scope="col" class="bar"><span title=' in text
+
+
+def test_damaged_files_are_said_in_their_place(reported: dict[str, Any], tmp_path: Path) -> None:
+    each = reported["vae"]
+    (tmp_path / "environment.json").write_text("{")
+    (tmp_path / "events.out.tfevents.1.x").write_bytes(bytes(range(250)) * 4)
+    view = gather.view_of_run("run", tmp_path, each.subject, [], 0.1, {})
+    text = page.build([view])
+    assert "run: environment.json cannot be read: " in text
+    assert "run: events.out.tfevents.1.x is damaged: it does not begin with an event" in text
+    assert read(text).wrong == []
+    (tmp_path / "environment.json").write_text("[]")
+    assert (
+        "it holds no mapping" in gather.view_of_run("run", tmp_path, each.subject, [], 0.1, {}).damaged["configuration"]
+    )
