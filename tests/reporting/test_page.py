@@ -116,7 +116,7 @@ def test_every_score_is_in_the_table_of_its_family(reported: dict[str, Any]) -> 
             row = re.search(rf'<th scope="row">{result.name}\.{name}</th><td>(.*?)</td>', text)
             assert row is not None and row[1] == ("–" if value is None else f"{value:.4g}")
     families = re.findall(r'scope="rowgroup" colspan="\d+">(.*?)<', text)
-    assert families == ["symmetry", "prediction", "information", "reconstruction"]
+    assert families == ["symmetry", "rollouts", "information", "reconstruction"]
 
 
 def test_the_sheets_hold_the_tables(reported: dict[str, Any]) -> None:
