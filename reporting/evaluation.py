@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from .events import write_scores
 from .figures import strips, write_figures
 from .gather import View, view_of_codes, view_of_run
 from .measures import available, measure_subject
+from .scores import run_labels
 from .subject import Subject
 
 
@@ -93,6 +95,8 @@ def evaluate_run(
     """
     assembly = load_run(run)
     subject, place = Subject(assembly), run_directory(run)
+    if not os.access(place, os.W_OK):
+        raise runs.RunError(f"{place} cannot be written to: copy the run to where its results may lie")
     results = measure_subject(subject, names, told, reference)
     options = assembly.options
     content = {
@@ -138,7 +142,8 @@ def compare(found: Sequence[Measured]) -> None:
     compared = [each.shared for each in found if each.shared is not None]
     if len(compared) < 2:
         return
-    for each, result in zip(found, agreement(compared), strict=True):
+    labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
+    for each, result in zip(found, agreement(compared, labels), strict=True):
         each.results[:] = [result if known.name == result.name else known for known in each.results]
         content = json.loads(each.written.read_text(encoding="utf-8"))
         known = write_results(each.written, content, [result])

@@ -157,6 +157,7 @@ def test_runs_are_compared_by_their_codes(
     codes = [subject.model.encode(images).detach().double().numpy() for subject in subjects]
     kl = [subject.model.posterior(images).kl().mean(0).detach().double().numpy() for subject in subjects]
     expected = metrics.compute("udr", codes, kl)
+    assert {tuple(result["details"]["partners"]) for result in found.values()} == {("rgrvae", "again", "vae")}
     if expected.reason is None:
         scores = [found[run.name]["values"]["udr"] for run in pair]
         assert scores == pytest.approx(expected.details["model_scores"], abs=1e-5)
