@@ -273,7 +273,7 @@ def _unit_range(train: Rows, test: Rows) -> tuple[Rows, Rows]:
 def _with_unit_errors(
     result: MetricResult, train: Rows, test: Rows, columns: list[int], fits: list[Fit]
 ) -> MetricResult:
-    """Replaces informativeness by 1 - 12 x the squared error, not below 0; a factor that does not vary counts 0."""
+    """Replaces informativeness by 1 - 12 x the squared error, not below 0; factors that do not vary are left out."""
 
     def scores(rows: Rows) -> Floats:
         errors = [

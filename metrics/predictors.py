@@ -38,8 +38,16 @@ chosen by cross-validation)."""
 FOLDS = 5
 """Of the cross-validation of "logistic_cv"."""
 
-PARALLEL_FROM = 5.0
+PARALLEL_FROM = 30.0
 """Expected seconds from which on factors are fitted in parallel when it is left open."""
+
+STARTUP = 6.0
+"""Seconds that starting the processes takes, about: each imports scikit-learn."""
+
+_ROUNDS = 5  # of boosting or trees, by which the time of a fit is judged
+
+_NARROW = 2.0**-10
+"""Range of codes within -1..1 below which trees, which read float32, would lose digits of the differences."""
 
 
 _ENSEMBLES = (GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor)
@@ -181,11 +189,14 @@ def in_range(train: Rows, test: Rows, predictor: str = "") -> tuple[Rows, Rows]:
 
     The training part then lies within -1..1. Trees read codes as float32 and others square them, so that huge numbers
     would overflow and tiny ones vanish. A power of two costs no digit: what does not depend on the scale stays exactly
-    the same. "logistic_cv" does depend on that of the codes, and reads them as they are.
+    the same. A code dimension that varies little beside its size is counted from its smallest value. "logistic_cv"
+    depends on the scale of the codes, and reads them as they are.
 
     Raises:
         ValueError: Codes too large for "logistic_cv", or test rows far beyond the training rows.
     """
+    if predictor != "logistic_cv":
+        train, test = _from_zero(train, test)
     scales = [np.where(train.discrete, 0, to_unit(train.factors, axis=0)[1]), to_unit(train.codes, axis=0)[1]]
     if predictor == "logistic_cv":
         if np.abs(train.codes).max() > _LARGEST:
@@ -203,6 +214,19 @@ def in_range(train: Rows, test: Rows, predictor: str = "") -> tuple[Rows, Rows]:
             raise ValueError("the test rows are larger than the training rows by more than numbers can hold")
         parts.append(replace(part, factors=factors, codes=codes))
     return parts[0], parts[1]
+
+
+def _from_zero(train: Rows, test: Rows) -> tuple[Rows, Rows]:
+    """Both parts with the smallest training value taken from the code dimensions whose range is tiny beside it."""
+    low, high = train.codes.min(axis=0), train.codes.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    # Halves, since a range may be beyond all numbers where its ends are not.
+    narrow = (high > low) & (high / 2 - low / 2 < _NARROW * size)
+    if not narrow.any():
+        return train, test
+    offset = np.where(narrow, low, 0.0)
+    with np.errstate(over="ignore"):
+        return replace(train, codes=train.codes - offset), replace(test, codes=test.codes - offset)
 
 
 def fit_factors(
@@ -249,7 +273,7 @@ def fit_factors(
     pool = Parallel(n_jobs=n_jobs, return_as="generator")
     cores = min(pool._effective_n_jobs(), len(tasks)) if n_jobs != 1 else 1
     # The longest fit is not divided.
-    expected = max(expected / cores, float(shares.max()) if expected > 0 else 0.0)
+    expected = max(expected / cores, float(shares.max()) if expected > 0 else 0.0) + (STARTUP if cores > 1 else 0.0)
     began = time.perf_counter()
     if progress is not None:
         progress(Progress(0, len(tasks), 0.0, expected))
@@ -310,7 +334,7 @@ def _fit(model: Any, codes: Floats, target: Any) -> None:
 
 
 def expected_seconds(model: Any, codes: Floats, target: Any) -> float:
-    """The time that a fit takes, judged from some hundredths of it; 0 for a model that takes none worth stating.
+    """The time that a fit takes, judged from a twentieth of it; 0 for a model that takes none worth stating.
 
     Args:
         model: Not fitted; it is left as it is. One with an attribute ``part``, a model and how many fits of it make
@@ -319,9 +343,9 @@ def expected_seconds(model: Any, codes: Floats, target: Any) -> float:
         target: The factor [N].
     """
     if isinstance(model, _ENSEMBLES):
-        part, times = clone(model).set_params(n_estimators=2), model.n_estimators / 2
+        part, times = clone(model).set_params(n_estimators=_ROUNDS), model.n_estimators / _ROUNDS
     elif isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-        part, times = clone(model).set_params(max_iter=5), model.max_iter / 5
+        part, times = clone(model).set_params(max_iter=_ROUNDS), model.max_iter / _ROUNDS
     elif isinstance(model, LogisticRegressionCV):
         part, times = LogisticRegression(max_iter=model.max_iter), model.Cs * FOLDS
     elif hasattr(model, "part"):

@@ -144,7 +144,7 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
     if missing or (set(result.chance) >= set(result.values) and set(result.ceiling) >= set(result.values)):
         return
     given = dict(zip(_ARRAYS, arrays, strict=False))
-    rest = {key: value for key, value in options.items() if key not in _ARRAYS}
+    rest = {key: value for key, value in options.items() if key not in (*_ARRAYS, "progress")}
     given |= {key: value for key, value in options.items() if key in _ARRAYS}
     factors, codes, held, codes_held = (
         None if given.get(key) is None else np.asarray(given[key], dtype=np.float64) for key in _ARRAYS

@@ -55,7 +55,10 @@ def read_codes(path: Path) -> CodesFile:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UsageError(f"{path} is one array, not a file of several: numpy.savez writes these")
+        with loaded as stored:
             arrays = {name: stored[name] for name in (*_REQUIRED, *_OPTIONAL, *_SAID) if name in stored.files}
             there = ", ".join(stored.files) or "none"
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:

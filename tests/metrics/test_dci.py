@@ -4,12 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from equiworld.metrics import dci_scores
+from equiworld.metrics import dci_scores, predictors
 from equiworld.metrics.dci_scores import dci, dci_forest, dci_hist, dci_lasso
 from equiworld.metrics.predictors import (
     PARALLEL_FROM,
     PREDICTORS,
+    STARTUP,
     expected_seconds,
     fit_factors,
     make_predictor,
@@ -58,7 +61,49 @@ def test_parallel_fits_give_the_same_numbers_and_report(recordings):
     assert [step.done for step in seen] == [0, 1, 2]
     assert seen[0].remaining > 0 and seen[0].seconds == 0
     assert seen[-1].remaining == 0 and seen[-1].total == 2
-    assert PARALLEL_FROM > 0
+    assert PARALLEL_FROM > STARTUP > 0
+
+
+def test_processes_are_started_only_where_it_pays(recordings, monkeypatch):
+    factors, codes, _, _ = recordings.rows("mini", "noisy")
+    rows = read_rows(factors[:60, :2], codes[:60])
+    for seconds, cores, expected in ((10.0, 1, 20.0), (40.0, 2, 40.0 + STARTUP)):
+        monkeypatch.setattr(predictors, "expected_seconds", lambda *_, seconds=seconds: seconds)
+        asked = []
+        monkeypatch.setattr(predictors, "Parallel", lambda n_jobs, asked=asked, **_: Cores(n_jobs, asked))
+        seen = []
+        fit_factors(rows, rows, "hist", progress=seen.append)
+        assert asked == [1 if cores == 1 else -1] and seen[0].remaining == expected
+
+
+class Cores:
+    """Stands for a pool of two processes."""
+
+    def __init__(self, n_jobs, asked):
+        asked.append(n_jobs)
+
+    def _effective_n_jobs(self):
+        return 2
+
+    def __call__(self, tasks):
+        return (function(*arguments, **named) for function, arguments, named in tasks)
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(-12, 12), st.sampled_from([0.0, 1.0, -3.0, 1e4, -1e8, 1e10]))
+@example(-7, 0.0)
+@example(0, 1e8)
+@pytest.mark.parametrize("function", [dci, dci_hist, dci_forest])
+def test_scale_and_offset_do_not_matter(function, exponent, offset):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(60, 2))
+    # Whole numbers keep their digits beside an offset.
+    codes = np.round(8 * (factors + 0.3 * rng.standard_normal((60, 2))))
+    codes[:, 1] *= 3
+    first = function(factors, codes, factors, codes)
+    moved = (codes + offset) * 10.0**exponent
+    second = function(factors, moved, factors, moved)
+    assert second.values == pytest.approx(first.values, abs=1e-6)
 
 
 @pytest.fixture
