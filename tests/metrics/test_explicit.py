@@ -1,11 +1,14 @@
 """Explicitness: closed forms, codes of any size, degenerate input."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from equiworld.metrics import explicit
 from equiworld.metrics.explicit import area_under_curve, explicitness
 
 
@@ -61,3 +64,18 @@ def test_explicitness_refuses():
         explicitness(np.eye(4), np.eye(4), scaling="none")
     with pytest.raises(ValueError, match="expected scores"):
         area_under_curve(np.ones(3), np.ones(3))
+
+
+def test_it_says_whether_the_regression_converged(monkeypatch):
+    factors = np.stack(np.divmod(np.arange(64), 8), axis=1)
+    codes = factors + np.random.default_rng(0).normal(size=(64, 2))
+    assert explicitness(factors, codes, factors, codes).details["converged"] is True
+    few = partial(explicit.LogisticRegression, max_iter=2)
+    monkeypatch.setattr(explicit, "LogisticRegression", few)
+    assert explicitness(factors, codes, factors, codes).details["converged"] is False
+
+
+def test_values_that_were_never_seen_are_named_as_what_they_are():
+    factors = np.arange(20).reshape(-1, 1) % 4
+    found = explicitness(factors, factors.astype(float), factors + 10, factors.astype(float))
+    assert found.reason == "no factor has two values in the test rows that the training rows have too"
