@@ -117,7 +117,7 @@ class Copies:
         """
         mask = np.zeros(self.number, dtype=bool)
         mask[list(seeds)] = True
-        given = [seeds.get(row) for row in range(self.number)]
+        given: Any = [seeds.get(row) for row in range(self.number)]
         options = None if mask.all() else {"reset_mask": mask}
         observations, infos = self.envs.reset(seed=given, options=options)
         for name, values in self._arrays(infos).items():

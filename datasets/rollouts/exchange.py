@@ -167,7 +167,7 @@ def _header(metadata: Mapping[str, Any], spaces: tuple[Any, Any], factors: NDArr
         spec=spec,
         policy={"name": metadata["algorithm_name"], "options": {}} if "algorithm_name" in metadata else {},
         factors=tuple(unknown_factor(f"factor_{column}") for column in range(count)),
-        versions=versions(),
+        versions=dict(versions()),
         origin={key: _plain(metadata[key]) for key in kept if key in metadata},
     )
 

@@ -37,10 +37,11 @@ class _Items(Dataset[dict[str, Any]]):
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
         """Items that a loader asks for together: they are read together, and are views of what was read."""
         batch = self[indices]
-        return [
-            {name: each_array(part, lambda values, place=place: values[place]) for name, part in batch.items()}
-            for place in range(len(indices))
-        ]
+
+        def item(place: int) -> dict[str, Any]:
+            return {name: each_array(part, lambda values: values[place]) for name, part in batch.items()}
+
+        return [item(place) for place in range(len(indices))]
 
     def _batch(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         raise NotImplementedError

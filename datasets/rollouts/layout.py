@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -134,7 +135,8 @@ def space_from_plain(plain: Mapping[str, Any]) -> spaces.Space[Any]:
     if kind == "Tuple":
         return spaces.Tuple([space_from_plain(part) for part in plain["parts"]])
     if kind == "Discrete":
-        return spaces.Discrete(plain["n"], start=plain["start"], dtype=np.dtype(plain["dtype"]).type)
+        other = {} if plain["dtype"] == "int64" else {"dtype": np.dtype(plain["dtype"]).type}
+        return spaces.Discrete(plain["n"], start=plain["start"], **other)
     if kind == "MultiDiscrete":
         return spaces.MultiDiscrete(plain["nvec"], dtype=np.dtype(plain["dtype"]).type, start=plain["start"])
     if kind == "MultiBinary":
@@ -152,6 +154,18 @@ def _bound(bound: NDArray[Any]) -> Any:
 
 
 # The header
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Versions of what a collection depends on."""
+    found = {"equiworld": __version__, "python": platform.python_version()}
+    for name in ("gymnasium", "numpy", "numba", "ale-py"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 @dataclass(frozen=True)
@@ -186,7 +200,7 @@ class Header:
     actions: tuple[dict[str, Any], ...] = ()
     plain_actions: bool = False
     commutes: bool = True
-    versions: dict[str, str] = field(default_factory=lambda: versions())
+    versions: dict[str, str] = field(default_factory=lambda: dict(versions()))
     cut: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
 
@@ -249,16 +263,15 @@ class Header:
         if version != VERSION:
             raise RolloutError(f"it has version {version} of the format; this library reads version {VERSION}")
         try:
-            plain = {
+            values: dict[str, Any] = {
                 name: json.loads(attributes[name])
                 for name in ("environment", "policy", "shard", "factors", "actions", "versions", "origin")
             }
-            both = {
-                name: space_from_plain(json.loads(attributes[name])) for name in ("observation_space", "action_space")
-            }
-            plain |= {name: tuple(plain[name]) for name in ("shard", "factors", "actions")}
-            numbers = {"seed": int(attributes["seed"])} | {name: bool(attributes[name]) for name in _FLAGS}
-            header = cls(**both, **plain, **numbers, spec=str(attributes["spec"]))
+            values |= {name: tuple(values[name]) for name in ("shard", "factors", "actions")}
+            for name in ("observation_space", "action_space"):
+                values[name] = space_from_plain(json.loads(attributes[name]))
+            values |= {name: bool(attributes[name]) for name in _FLAGS}
+            header = cls(**values, seed=int(attributes["seed"]), spec=str(attributes["spec"]))
             header.known_factors(), header.known_actions(), header.columns()
         except (KeyError, TypeError, ValueError, AssertionError) as error:
             raise RolloutError(f"its header is damaged ({type(error).__name__}: {error})") from error
@@ -268,7 +281,7 @@ class Header:
         """Names of what the two disagree in; versions and how far they got do not count."""
         skipped = ("versions", "cut")
         names = [each.name for each in fields(self) if each.name not in skipped]
-        mine, theirs = replace(self).to_attributes(), other.to_attributes()
+        mine, theirs = self.to_attributes(), other.to_attributes()
         return [name for name in names if mine[name] != theirs[name]]
 
 
@@ -294,14 +307,3 @@ def unknown_factor(name: str) -> dict[str, Any]:
 def plain_action(action: Action) -> dict[str, Any]:
     """An action as plain data."""
     return asdict(action)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a collection depends on."""
-    found = {"equiworld": __version__, "python": platform.python_version()}
-    for name in ("gymnasium", "numpy", "numba", "ale-py"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

@@ -75,7 +75,8 @@ def collect_shards(
     shard_steps(steps, (0, count))
     _make(folder)
     context = multiprocessing.get_context("spawn")
-    results, stop, done = context.Queue(), context.Event(), context.Array("q", count)
+    results, stop = context.Queue(), context.Event()
+    done: Any = context.Array("q", count)
     processes = [
         context.Process(
             target=_work, args=(replace(plan, shard=(number, count)), steps, folder, settings, results, stop, done)

@@ -147,6 +147,7 @@ class RolloutWriter:
             open_file(self.path).close()  # tells what is truncated, which HDF5 cannot see through a transaction
         columns = [] if header is None else header.columns(factor_dtype, extra)
         self._file: h5py.File | None = None
+        self._broken = False  # by an error in the middle of a write: what is on the disk is all that counts then
         self._transaction = TransactionalFile(self.path, new=header is not None)
         try:
             self._open(header, columns, options)
@@ -216,7 +217,12 @@ class RolloutWriter:
         if len(set(lengths.values())) != 1:
             raise UsageError(f"the columns need equally many rows, got {lengths}")
         arrays = {name: _as_column(rows[name], column) for name, column in self.columns.items()}
-        self._guarded(lambda: [self._writing[name].extend(array) for name, array in arrays.items()])
+
+        def put() -> None:
+            for name, array in arrays.items():
+                self._writing[name].extend(array)
+
+        self._guarded(put)
 
     def end_episode(self, seed: int = -1) -> None:
         """Makes an episode of the rows that were written since the last one.
@@ -313,8 +319,10 @@ class RolloutWriter:
         """Runs something that writes; what HDF5 says after a write has failed is of no interest."""
         try:
             done = work()
-        except (OSError, RuntimeError, ValueError, KeyError):
-            self._transaction.check()
+        except BaseException as error:  # a Ctrl-C too may leave HDF5 in the middle of something
+            self._broken = True
+            if isinstance(error, Exception):
+                self._transaction.check()
             raise
         self._transaction.check()
         return done
@@ -328,7 +336,7 @@ class RolloutWriter:
         if self._transaction.closed:
             return
         try:
-            if self._transaction.error is None:
+            if self._transaction.error is None and not self._broken:
                 self.discard()
                 self.commit()
         finally:

@@ -59,7 +59,10 @@ class Console:
         ALEInterface.setLoggerMode(LoggerMode.Error)
         self._ale = ALEInterface()
         self._ale.setFloat("repeat_action_probability", 0.0)
-        self._ale.loadROM(roms.get_rom_path("breakout"))
+        rom = roms.get_rom_path("breakout")
+        if rom is None:
+            raise UsageError("ale-py brings no game 'breakout' here; version 0.11 and later ones do")
+        self._ale.loadROM(rom)
         self._ram, self._screen, self._before = ram, screen, before
         self.start = self._here()
         self.restart()

@@ -91,7 +91,7 @@ def _shares(first: int, last: int, size: int) -> tuple[NDArray[np.int64], NDArra
     return first + start, count, np.maximum(share, 0)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def update(
     rows: Any,
     screens: Any,
@@ -158,7 +158,7 @@ def update(
                     pictures[copy, i, j, 2] = blue * inverse >> _PRECISION
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _changed(words: Any, shown: Any, copy: int, y: int, low: int, high: int) -> tuple[int, int]:
     """Widens [low, high) to the words in which a line differs from what is shown, and notes it as shown."""
     differ = np.uint64(0)
@@ -173,7 +173,7 @@ def _changed(words: Any, shown: Any, copy: int, y: int, low: int, high: int) -> 
     return low, high
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _brighter(one: int, other: int) -> int:
     """The larger value in each field."""
     best = 0

@@ -124,14 +124,14 @@ def _touches_nothing(scenes: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (y == memory.NO_BALL) | between
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def compose(scenes: Any, screens: Any, background: Any, digits: Any, bricks: Any, ball: Any) -> None:
     """The screens that the console draws of factors, int64 [N, 116], without it, in the first of ``screens``."""
     for number in range(len(scenes)):
         _compose(scenes[number], screens[number], background, digits, bricks, ball)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _compose(scene: Any, screen: Any, background: Any, digits: Any, bricks: Any, ball: Any) -> None:
     """A screen, as the console draws it."""
     # Lines one after the other: assigning whole arrays is slower by far.
