@@ -102,6 +102,7 @@ class TransactionalFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any, /) -> int:
+        """Reads what was written, committed or not, from where the file stands; the number of bytes."""
         self._spill()
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(0, self._size - self._at))
@@ -121,6 +122,7 @@ class TransactionalFile(io.RawIOBase):
         return wanted
 
     def write(self, content: Any, /) -> int:
+        """Writes where the file stands; the number of bytes. An error is kept, and raised by ``check``."""
         if self._behind and self._at == self._size == self._behind_at + len(self._behind):
             self._behind += content  # one chunk after the other, at the end
             self._at = self._size = self._behind_at + len(self._behind)
