@@ -83,58 +83,160 @@ def draw(
     sums: Any,
     partial: Any,
 ) -> int:
-    """Draws the pictures that have changed, and returns their number; -1 - n if a sprite of picture n is none."""
+    """Draws the pictures that have changed, and returns their number; -1 - n if a sprite of picture n is none.
+
+    A pixel is a function of the sprites that cover it, whatever is drawn again around it: of a sprite the same boxes
+    and sums are made each time, and parts of them are used.
+    """
     changed = 0
+    most, (height, width) = sprites.shape[1], images.shape[1:3]
+    moved = np.empty(most, dtype=np.int64)
+    patches = np.empty((2 * most, 4), dtype=np.int64)
+    crossings, crossed = np.empty((most, ROWS, corners.shape[2])), np.empty((most, ROWS), dtype=np.int64)
+    spans, picture = np.zeros((height, 2), dtype=np.int64), np.array([0, height, 0, width])
     for n in range(len(images)):
-        count = counts[n]
-        if _same(sprites[n], colours[n], count, drawn[n], drawn_colours[n], drawn_counts[n]):
-            continue
-        for s in range(count):
-            if not _sound(sprites[n, s], len(sizes)):
+        count, before = counts[n], drawn_counts[n]
+        fresh = before < 0
+        before = max(before, 0)
+        others = 0
+        for s in range(max(count, before)):
+            if s < min(count, before) and _same(sprites[n, s], colours[n, s], drawn[n, s], drawn_colours[n, s]):
+                continue
+            if s < count and not _sound(sprites[n, s], len(sizes)):
                 return -1 - n
+            moved[others] = s
+            others += 1
+        if not others and not fresh:
+            continue
         changed += 1
-        if drawn_counts[n] < 0:
+        # Where few sprites are others the boxes that they had and have are drawn again, else all of the picture.
+        whole, filled = fresh or 2 * others > count, 0
+        if fresh:
             images[n] = background
-        for s in range(drawn_counts[n]):
-            for r in range(boxes[n, s, 0], boxes[n, s, 1]):
-                for c in range(boxes[n, s, 2], boxes[n, s, 3]):
-                    for k in range(len(background)):
-                        images[n, r, c, k] = background[k]
-        for s in range(count):
-            _place(sprites[n, s], vertices, sizes, images.shape[1], images.shape[2], corners[s], boxes[n, s])
-        meet = _meet(boxes[n], count)
-        if meet:
-            for s in range(count):
-                partial[boxes[n, s, 0] : boxes[n, s, 1], boxes[n, s, 2] : boxes[n, s, 3]] = 0
-        for s in range(count):
-            top, bottom, left, right = boxes[n, s]
-            if top < bottom and left < right:
-                size = sizes[int(sprites[n, s, 2]) - 1]
-                accumulate(corners[s], size, top, bottom, left, right, sums)
-                _blend(images[n], top, bottom, left, right, colours[n, s], sums, partial, meet)
-        if meet:
-            _resolve(images[n], sprites[n], colours[n], count, sizes, background, corners, boxes[n], partial)
+        elif whole:
+            for s in range(before):
+                _wipe(images[n], boxes[n, s], background)
+        for place in range(others):
+            s = moved[place]
+            if s < before and not whole:
+                _copy(boxes[n, s], patches[filled])
+                filled += 1
+            if s < count:
+                _place(sprites[n, s], vertices, sizes, height, width, corners[n, s], boxes[n, s])
+                for k in range(drawn.shape[2]):
+                    drawn[n, s, k] = sprites[n, s, k]
+                for k in range(len(background)):
+                    drawn_colours[n, s, k] = colours[n, s, k]
+                if not whole:
+                    if s < before and _overlap(patches[filled - 1], boxes[n, s]):
+                        _join(patches[filled - 1], boxes[n, s])
+                    else:
+                        _copy(boxes[n, s], patches[filled])
+                        filled += 1
         drawn_counts[n] = count
-        for s in range(count):
-            for k in range(5):
-                drawn[n, s, k] = sprites[n, s, k]
-            for k in range(len(background)):
-                drawn_colours[n, s, k] = colours[n, s, k]
+        if whole:
+            _copy(picture, patches[0])
+            filled = 1
+        for place in range(filled):
+            if not whole:
+                _wipe(images[n], patches[place], background)
+            _layers(
+                images[n],
+                sprites[n],
+                colours[n],
+                count,
+                sizes,
+                background,
+                corners[n],
+                boxes[n],
+                patches[place],
+                sums,
+                partial,
+                crossings,
+                crossed,
+                spans,
+            )
     return changed
 
 
 @njit(cache=True)
-def _same(sprites: Any, colours: Any, count: int, drawn: Any, drawn_colours: Any, drawn_count: int) -> bool:
-    if count != drawn_count:
-        return False
-    for s in range(count):
-        for k in range(5):
-            if sprites[s, k] != drawn[s, k]:
-                return False
-        for k in range(colours.shape[1]):
-            if colours[s, k] != drawn_colours[s, k]:
-                return False
+def _same(sprite: Any, colour: Any, drawn: Any, drawn_colour: Any) -> bool:
+    for k in range(len(drawn)):
+        if sprite[k] != drawn[k]:
+            return False
+    for k in range(len(drawn_colour)):  # noqa: SIM110
+        if colour[k] != drawn_colour[k]:
+            return False
     return True
+
+
+@njit(cache=True)
+def _wipe(image: Any, box: Any, background: Any) -> None:
+    for r in range(box[0], box[1]):
+        for c in range(box[2], box[3]):
+            for k in range(len(background)):
+                image[r, c, k] = background[k]
+
+
+@njit(cache=True)
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether two boxes have a pixel in common."""
+    down = min(one[1], other[1]) - max(one[0], other[0])
+    return down > 0 and min(one[3], other[3]) > max(one[2], other[2])
+
+
+@njit(cache=True)
+def _copy(box: Any, to: Any) -> None:
+    for k in range(4):
+        to[k] = box[k]
+
+
+@njit(cache=True)
+def _join(box: Any, other: Any) -> None:
+    """Makes the first box hold the other one too."""
+    box[0], box[1] = min(box[0], other[0]), max(box[1], other[1])
+    box[2], box[3] = min(box[2], other[2]), max(box[3], other[3])
+
+
+@njit(cache=True)
+def _layers(
+    image: Any,
+    sprites: Any,
+    colours: Any,
+    count: int,
+    sizes: Any,
+    background: Any,
+    corners: Any,
+    boxes: Any,
+    patch: Any,
+    sums: Any,
+    partial: Any,
+    crossings: Any,
+    crossed: Any,
+    spans: Any,
+) -> None:
+    """Lays all sprites, as far as they reach into it, over a patch of a picture that shows the background."""
+    meet = False
+    for s in range(count):
+        if _overlap(boxes[s], patch):
+            for other in range(s):
+                meet |= _overlap(boxes[s], boxes[other])
+    if meet:
+        for s in range(count):
+            top, bottom = max(boxes[s, 0], patch[0]), min(boxes[s, 1], patch[1])
+            left, right = max(boxes[s, 2], patch[2]), min(boxes[s, 3], patch[3])
+            for r in range(top, bottom):
+                for c in range(left, right):
+                    partial[r, c] = 0
+    several = False
+    for s in range(count):
+        if _overlap(boxes[s], patch):
+            size = sizes[int(sprites[s, 2]) - 1]
+            accumulate(corners[s], size, boxes[s], patch, sums)
+            several |= _blend(image, boxes[s], patch, colours[s], sums, partial, meet, spans)
+    if several:
+        scratch = partial, crossings, crossed, spans
+        _resolve(image, sprites, colours, count, sizes, background, corners, boxes, patch, *scratch)
 
 
 @njit(cache=True)
@@ -169,49 +271,43 @@ def fill(images: Any, corners: Any, counts: Any, colours: Any, sums: Any) -> Non
     """Fills one polygon in each picture."""
     height, width = images.shape[1:3]
     box: Any = np.empty(4, dtype=np.int64)
-    partial = np.empty((0, 0), dtype=np.uint8)
+    partial, spans = np.empty((0, 0), dtype=np.uint8), np.empty((0, 2), dtype=np.int64)
     for n in range(len(images)):
         _enclose(corners[n], counts[n], height, width, box)
-        top, bottom, left, right = box[0], box[1], box[2], box[3]
-        if top < bottom and left < right:
-            accumulate(corners[n], counts[n], top, bottom, left, right, sums)
-            _blend(images[n], top, bottom, left, right, colours[n], sums, partial, False)
+        if _overlap(box, box):
+            accumulate(corners[n], counts[n], box, box, sums)
+            _blend(images[n], box, box, colours[n], sums, partial, False, spans)
 
 
 @njit(cache=True)
-def _meet(boxes: Any, count: int) -> bool:
-    """Whether two boxes have a pixel in common."""
-    for i in range(count):
-        for j in range(i):
-            down = min(boxes[i, 1], boxes[j, 1]) - max(boxes[i, 0], boxes[j, 0])
-            if down > 0 and min(boxes[i, 3], boxes[j, 3]) > max(boxes[i, 2], boxes[j, 2]):
-                return True
-    return False
-
-
-@njit(cache=True)
-def accumulate(corners: Any, count: int, top: int, bottom: int, left: int, right: int, sums: Any) -> None:
+def accumulate(corners: Any, count: int, box: Any, patch: Any, sums: Any) -> None:
     """Adds, for each edge of a polygon, the signed area to the right of it; summed along a row that is the coverage.
 
-    What lies left of the box counts as if it lay on its left side, and what lies right of it on the right one.
+    Sums are those of the box, as far as its rows lie in the patch. What lies left of the box counts as if it lay on its
+    left side, and what lies right of it on the right one.
     """
+    top, left, width = box[0], box[2], float(box[3] - box[2])
+    first, last = float(max(patch[0] - top, 0)), float(min(patch[1], box[1]) - top)
     x0, y0 = corners[count - 1, 0] - left, corners[count - 1, 1] - top
-    height, width = float(bottom - top), float(right - left)
     for v in range(count):
         x1, y1 = corners[v, 0] - left, corners[v, 1] - top
         if y0 < y1:
-            _edge(x0, y0, x1, y1, 1.0, height, width, sums)
+            _edge(x0, y0, x1, y1, 1.0, first, last, width, sums)
         elif y1 < y0:
-            _edge(x1, y1, x0, y0, -1.0, height, width, sums)
+            _edge(x1, y1, x0, y0, -1.0, first, last, width, sums)
         x0, y0 = x1, y1
 
 
 @njit(cache=True)
-def _edge(x0: float, y0: float, x1: float, y1: float, sign: float, height: float, width: float, sums: Any) -> None:
-    """One edge that runs down, cut at the rows and columns of the pixels."""
+def _edge(
+    x0: float, y0: float, x1: float, y1: float, sign: float, first: float, last: float, width: float, sums: Any
+) -> None:
+    """One edge that runs down, cut at the rows (from the first to before the last) and columns of the pixels."""
+    start, end = max(y0, first), min(y1, last)
+    if start >= end:
+        return
     slope = (x1 - x0) / (y1 - y0)
     low, high = min(x0, x1), max(x0, x1)
-    start, end = max(y0, 0.0), min(y1, height)
     row = int(start)
     while start < end:
         stop = min(end, row + 1.0)
@@ -248,15 +344,21 @@ def _edge(x0: float, y0: float, x1: float, y1: float, sign: float, height: float
 
 
 @njit(cache=True)
-def _blend(
-    image: Any, top: int, bottom: int, left: int, right: int, colour: Any, sums: Any, partial: Any, meet: bool
-) -> None:
-    """Lays a colour over the box of a picture by the coverage that was accumulated, and wipes the sums."""
-    for r in range(top, bottom):
+def _blend(image: Any, box: Any, patch: Any, colour: Any, sums: Any, partial: Any, meet: bool, spans: Any) -> bool:
+    """Lays a colour over the part of a box that lies in a patch, by the coverage that was accumulated; wipes the sums.
+
+    Where sprites meet, it counts how many cover a pixel in part, and returns whether there are several somewhere;
+    ``spans`` are then the columns of each row between which that is.
+    """
+    several = False
+    top, left, end = box[0], box[2], box[3]
+    first, last = max(left, patch[2]), min(end, patch[3])
+    for r in range(max(top, patch[0]), min(box[1], patch[1])):
         total = 0.0
-        for c in range(left, right):
+        for c in range(left, first):
             total += sums[r - top, c - left]
-            sums[r - top, c - left] = 0.0
+        for c in range(first, last):
+            total += sums[r - top, c - left]
             share = abs(total)
             if share < LEAST:
                 continue
@@ -268,10 +370,19 @@ def _blend(
             else:
                 for k in range(len(colour)):
                     image[r, c, k] = int(image[r, c, k] * (1.0 - share) + colour[k] * share + 0.5)
-                if meet and partial[r, c] < 2:
-                    partial[r, c] += 1
-        sums[r - top, right - left] = 0.0
-        sums[r - top, right - left + 1] = 0.0
+                if meet:
+                    if partial[r, c] == 0:
+                        partial[r, c] = 1
+                    else:
+                        partial[r, c] = 2
+                        several = True
+                        if spans[r, 1] == 0:
+                            spans[r, 0], spans[r, 1] = c, c + 1
+                        else:
+                            spans[r, 0], spans[r, 1] = min(spans[r, 0], c), max(spans[r, 1], c + 1)
+        for c in range(end - left + 2):
+            sums[r - top, c] = 0.0
+    return several
 
 
 @njit(cache=True)
@@ -284,48 +395,75 @@ def _resolve(
     background: Any,
     corners: Any,
     boxes: Any,
+    patch: Any,
     partial: Any,
+    crossings: Any,
+    crossed: Any,
+    spans: Any,
 ) -> None:
-    """Draws the pixels again, by samples, that several sprites cover in part: their shares do not tell the overlap."""
-    channels = len(background)
-    sums = np.empty(channels)
-    for first in range(count):
-        for r in range(boxes[first, 0], boxes[first, 1]):
-            for c in range(boxes[first, 2], boxes[first, 3]):
-                if partial[r, c] < 2:
-                    continue
-                partial[r, c] = 0
-                sums[:] = 0.0
-                left = 64 * ROWS
-                for row in range(ROWS):
-                    y = r + (row + 0.5) / ROWS
-                    free = ALL
-                    for s in range(count - 1, -1, -1):
-                        if boxes[s, 0] <= r < boxes[s, 1] and boxes[s, 2] <= c < boxes[s, 3]:
-                            hit = _points_inside(corners[s], sizes[int(sprites[s, 2]) - 1], c, y) & free
-                            free ^= hit
-                            seen = _ones(hit)
-                            left -= seen
-                            for k in range(channels):
-                                sums[k] += seen * float(colours[s, k])
-                for k in range(channels):
-                    image[r, c, k] = int((sums[k] + left * float(background[k])) / (64 * ROWS) + 0.5)
+    """Draws the pixels again, by samples, that several sprites cover in part: their shares do not tell the overlap.
+
+    Only the rows and columns between which there are such are looked at; ``spans`` are wiped.
+    """
+    points = 64 * ROWS
+    free = np.empty(ROWS, dtype=np.uint64)
+    totals = np.empty(len(background))
+    for r in range(patch[0], patch[1]):
+        if spans[r, 1] == 0:
+            continue
+        for s in range(count):
+            if boxes[s, 0] <= r < boxes[s, 1]:
+                _cross(corners[s], sizes[int(sprites[s, 2]) - 1], r, crossings[s], crossed[s])
+        for c in range(spans[r, 0], spans[r, 1]):
+            if partial[r, c] < 2:
+                continue
+            free[:] = ALL
+            totals[:] = 0.0
+            left = points
+            for s in range(count - 1, -1, -1):
+                if boxes[s, 0] <= r < boxes[s, 1] and boxes[s, 2] <= c < boxes[s, 3]:
+                    seen = 0
+                    for row in range(ROWS):
+                        hit = _points_inside(crossings[s, row], crossed[s, row], c) & free[row]
+                        free[row] ^= hit
+                        seen += _ones(hit)
+                    left -= seen
+                    for k in range(len(background)):
+                        totals[k] += seen * float(colours[s, k])
+                    if left == 0:
+                        break
+            for k in range(len(background)):
+                image[r, c, k] = int((totals[k] + left * float(background[k])) / points + 0.5)
+        spans[r] = 0
 
 
 @njit(cache=True)
-def _points_inside(corners: Any, count: int, column: int, y: float) -> np.uint64:
-    """Which of 64 points along a pixel's row lie in a polygon, as bits."""
-    inside = np.uint64(0)
+def _cross(corners: Any, count: int, row: int, crossings: Any, crossed: Any) -> None:
+    """Where the outline of a polygon crosses the sampled rows of a row of pixels: columns, and how many there are."""
+    crossed[:] = 0
     x0, y0 = corners[count - 1, 0], corners[count - 1, 1]
     for v in range(count):
         x1, y1 = corners[v, 0], corners[v, 1]
-        if (y0 <= y) != (y1 <= y):
-            place = math.ceil((x0 + (y - y0) / (y1 - y0) * (x1 - x0) - column) * 64 - 0.5)
-            if place <= 0:
-                inside ^= ALL
-            elif place < 64:
-                inside ^= ALL << np.uint64(place)
+        low, high = min(y0, y1), max(y0, y1)
+        if high > row and low < row + 1 and low < high:
+            for number in range(ROWS):
+                y = row + (number + 0.5) / ROWS
+                if (y0 <= y) != (y1 <= y):
+                    crossings[number, crossed[number]] = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+                    crossed[number] += 1
         x0, y0 = x1, y1
+
+
+@njit(cache=True)
+def _points_inside(crossings: Any, count: int, column: int) -> np.uint64:
+    """Which of 64 points along a pixel's row lie in a polygon, as bits."""
+    inside = np.uint64(0)
+    for k in range(count):
+        place = math.ceil((crossings[k] - column) * 64 - 0.5)
+        if place <= 0:
+            inside ^= ALL
+        elif place < 64:
+            inside ^= ALL << np.uint64(place)
     return inside
 
 

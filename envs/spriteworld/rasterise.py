@@ -78,7 +78,7 @@ class Canvas:
         self._drawn = np.zeros((n, sprites, len(GEOMETRY)))
         self._drawn_colours = np.zeros((n, sprites, channels), dtype=np.uint8)
         self._boxes = np.zeros((n, sprites, 4), dtype=np.int64)
-        self._corners = np.zeros((sprites, self._table.vertices.shape[1], 2))
+        self._corners = np.zeros((n, sprites, self._table.vertices.shape[1], 2))
         self._drawn_counts = np.full(n, -1, dtype=np.int64)
 
     def forget(self) -> None:
@@ -232,7 +232,8 @@ def coverage(vertices: ArrayLike, height: int = 64, width: int = 64) -> NDArray[
     """
     corners = np.asarray(vertices, dtype=np.float64) * [width, -height] + [0, height]
     sums = np.zeros((height, width + 2))
-    kernels.accumulate(corners, len(corners), 0, height, 0, width, sums)
+    picture = np.array([0, height, 0, width])
+    kernels.accumulate(corners, len(corners), picture, picture, sums)
     shares: NDArray[np.float64] = np.clip(np.abs(np.cumsum(sums, axis=1)[:, :-2]), 0, 1)
     return shares
 
