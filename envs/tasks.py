@@ -114,8 +114,9 @@ class GoalTask:
 
     def reached(self, space: FactorSpace, factors: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.bool_]:
         """Whether states [N, K] are at their goals [N, K], bool [N]."""
-        apart = factor_distances(space, factors, goals)[:, self.columns(space)]
-        return np.asarray((apart <= self.tolerance).all(axis=1))
+        apart = factor_distances(space, factors, goals)
+        counted = apart if self.factors is None else apart[:, self.columns(space)]
+        return np.asarray((counted <= self.tolerance).all(axis=1))
 
     def rewards(
         self, space: FactorSpace, before: NDArray[Any], after: NDArray[Any], goals: NDArray[Any]

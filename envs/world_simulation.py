@@ -55,9 +55,11 @@ class WorldSimulation(Simulation):
         self._goals = np.zeros_like(self._factors)
         self._images = _Canvas(world, BUFFERS)
         self._goal_images = _Canvas(world, BUFFERS)
-        # Where the goal stands in the image: the two pictures that it is composed of, and the goals in the second.
+        # Where the goal stands in the image: the two pictures that it is composed of, and which of the second are old.
         self._plain = self._faint = np.zeros(0, dtype=np.uint8)
-        self._faint_goals = np.full_like(self._goals, -1)
+        self._stale = np.ones(self.num_envs, dtype=bool)
+        # States and actions have been checked here, and need not be a second time where the world does not insist.
+        self._act = world._move if type(world).act is World.act else world.act
 
     def reset(self, rows: NDArray[np.int64], rngs: Sequence[np.random.Generator], options: Mapping[str, Any]) -> None:
         accepted = ["factors"] if self.task is None else ["factors", "goal"]
@@ -71,6 +73,7 @@ class WorldSimulation(Simulation):
         self._factors[rows] = _draw(space, rngs) if starts is None else starts
         if self.task is not None:
             self._goals[rows] = self._draw_goals(rngs, self._factors[rows], self.task) if goals is None else goals
+            self._stale[rows] = True
 
     def _draw_goals(
         self, rngs: Sequence[np.random.Generator], starts: NDArray[Any], task: GoalTask
@@ -91,12 +94,12 @@ class WorldSimulation(Simulation):
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
         if rows is None:
             before = self._factors
-            self._factors = self.world.act(before, chosen)
+            self._factors = self._act(before, chosen)
             if self.task is not None:
                 rewards, terminated = self.task.rewards(self.world.factors, before, self._factors, self._goals)
             return rewards, terminated
         before = self._factors[rows]
-        after = self.world.act(before, chosen[rows])
+        after = self._act(before, chosen[rows])
         self._factors[rows] = after
         if self.task is not None:
             earned = self.task.rewards(self.world.factors, before, after, self._goals[rows])
@@ -113,10 +116,9 @@ class WorldSimulation(Simulation):
             if not self._plain.size:
                 self._plain, self._faint = np.zeros_like(out), np.zeros_like(out)
             self._images.show(self._plain, 0, self._factors)
-            stale = (self._faint_goals != self._goals).any(axis=1)
-            if stale.any():
-                self._faint[stale] = self.world.render(self._goals[stale]) // _FAINT
-                self._faint_goals = self._goals.copy()
+            if self._stale.any():
+                self._faint[self._stale] = self.world.render(self._goals[self._stale]) // _FAINT
+                self._stale[:] = False
             np.maximum(self._plain, self._faint, out=out)
 
     def factors(self) -> NDArray[Any]:
@@ -139,7 +141,7 @@ class WorldSimulation(Simulation):
         values = {name: self.world.factors.check(entry) for name, entry in state.items()}
         self._factors[row] = values["factors"]
         if self.task is not None:
-            self._goals[row] = values["goal"]
+            self._goals[row], self._stale[row] = values["goal"], True
 
 
 class _Canvas:
@@ -171,7 +173,8 @@ def _draw(space: FactorSpace, rngs: Sequence[np.random.Generator]) -> Any:
     """A state drawn uniformly from each generator, [R, K]."""
     if space.discrete:
         size = space.size
-        return space.from_index(np.array([rng.integers(size) for rng in rngs], dtype=np.int64))
+        numbers = np.array([rng.integers(size) for rng in rngs], dtype=np.int64)
+        return np.stack(np.unravel_index(numbers, tuple(space.sizes)), axis=1)
     return np.concatenate([space.sample(rng, 1) for rng in rngs])
 
 

@@ -143,4 +143,7 @@ class FlatLandContinuous(World):
     ) -> None:
         from .kernels import move_discs
 
-        move_discs(images, moved, old[:, 0], old[:, 1], new[:, 0], new[:, 1], self.radius)
+        height, width, channels = self.image_shape
+        pictures = images.reshape(len(images), height, width * channels)
+        columns = np.repeat(np.arange(width, dtype=np.float32), channels)
+        move_discs(pictures, columns, moved, old, new, self.radius)

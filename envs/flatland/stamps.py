@@ -71,7 +71,8 @@ class StampWorld(World):
         every = np.arange(len(rows))[:, None]
         for mover, sheet in enumerate(self._sheets):
             covered = tops[:, mover, None] + np.arange(sheet.shape[1])
-            images[every, covered] |= sheet[entries[:, mover]]
+            stamps = sheet[entries[:, mover]]
+            images[every, covered] = images[every, covered] | stamps if mover else stamps
         return images.reshape(len(rows), height, width, channels)
 
     def redraw(self, images: NDArray[np.uint8], shown: NDArray[Any], factors: NDArray[Any]) -> None:
