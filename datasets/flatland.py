@@ -8,6 +8,7 @@ from typing import Any
 
 from ..envs.flatland import (
     FlatLand,
+    FlatLandContinuous,
     FlatLandDihedral,
     FlatLandDiscs,
     FlatLandHue,
@@ -19,6 +20,7 @@ from ..envs.world import World
 from .factors import FactorDataset
 from .noise import NoiseOptions
 from .registry import dataset
+from .sampled import SampledDataset
 
 
 @dataclass
@@ -105,6 +107,42 @@ class FlatLandDihedralOptions:
     """Height and width of the picture in pixels."""
     channels: int = 1
     """Channels of the picture, all alike."""
+
+
+@dataclass
+class FlatLandContinuousOptions:
+    """The options of continuous FlatLand."""
+
+    items: int = 10_000
+    """States, drawn once and uniformly."""
+    period: float = 33.0
+    """Circumference of each axis in pixels."""
+    stride: float = 5.0
+    """Pixels that an action of 1 moves the disc by; below half the period."""
+    radius: float = 15.0
+    """Radius of the disc in pixels."""
+    image_size: int = 64
+    """Height and width of the picture in pixels."""
+    channels: int = 1
+    """Channels of the picture, all alike."""
+
+
+@dataset("flatland-continuous", options=FlatLandContinuousOptions)
+def flatland_continuous(options: FlatLandContinuousOptions, noise: NoiseOptions, seed: int) -> SampledDataset:
+    """States of continuous FlatLand, drawn once: they cannot be counted.
+
+    Raises:
+        UsageError: An option is out of its range.
+    """
+    world = FlatLandContinuous(
+        period=options.period,
+        stride=options.stride,
+        radius=options.radius,
+        size=options.image_size,
+        channels=options.channels,
+    )
+    made = noise.make(world.image_shape, seed)
+    return SampledDataset(world, world.factors.sample, options.items, made, seed)
 
 
 def _register(name: str, world: Callable[..., World], options: type[Any]) -> None:

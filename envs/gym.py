@@ -300,8 +300,8 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             return [None] * self.num_envs
         if isinstance(seed, int | np.integer):
             return [int(seed) + row for row in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise UsageError(f"seeds must be one for each of {self.num_envs} copies, got {len(seed)}")
+        if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str) or len(seed) != self.num_envs:
+            raise UsageError(f"seeds must be a whole number, or one for each of {self.num_envs} copies, got {seed!r}")
         return seed
 
     def _restart(self, rows: NDArray[np.int64], options: Mapping[str, Any]) -> None:
@@ -507,11 +507,16 @@ def _check_state(state: Mapping[str, Any]) -> None:
 
 
 def _restore(simulation: Simulation, row: int, rng: np.random.Generator, state: Mapping[str, Any]) -> tuple[int, bool]:
+    before = rng.bit_generator.state
     try:
         rng.bit_generator.state = state["rng"]
     except (TypeError, ValueError, KeyError) as error:
         raise UsageError(f"the state of the generator cannot be restored: {error}") from error
-    simulation.set_state(row, state["simulation"])
+    try:
+        simulation.set_state(row, state["simulation"])
+    except UsageError:
+        rng.bit_generator.state = before
+        raise
     return int(state["steps"]), bool(state["over"])
 
 

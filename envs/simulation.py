@@ -121,6 +121,13 @@ class Simulation(ABC):
         """Lets go of what is held. May be called twice."""
 
 
+def check_copies(num_envs: Any) -> int:
+    """The number of copies, refused (UsageError) where it is no whole number of 1 or more."""
+    if not isinstance(num_envs, int | np.integer) or isinstance(num_envs, bool) or num_envs < 1:
+        raise UsageError(f"the number of environments must be a whole number, 1 or more, got {num_envs!r}")
+    return int(num_envs)
+
+
 def discrete_actions(
     actions: Any, space: spaces.Discrete, num_envs: int, rows: NDArray[np.int64] | None = None
 ) -> NDArray[np.int64]:

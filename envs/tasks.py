@@ -93,12 +93,12 @@ class GoalTask:
             if value not in known:
                 hint = nearest(str(value), list(known))
                 raise UsageError(f"goal: there is no {name} {value!r}{hint}; there are: {', '.join(known)}")
-        if not self.tolerance >= 0:
-            raise UsageError(f"goal: the tolerance must be 0 or more, got {self.tolerance}")
-        if not 0 < self.discount <= 1:
-            raise UsageError(f"goal: the discount must be above 0 and at most 1, got {self.discount}")
-        if self.factors is not None and not self.factors:
-            raise UsageError("goal: at least one factor must count")
+        if not isinstance(self.tolerance, int | float | np.number) or not self.tolerance >= 0:
+            raise UsageError(f"goal: the tolerance must be a number, 0 or more, got {self.tolerance!r}")
+        if not isinstance(self.discount, int | float | np.number) or not 0 < self.discount <= 1:
+            raise UsageError(f"goal: the discount must be a number above 0 and at most 1, got {self.discount!r}")
+        if self.factors is not None and (not self.factors or isinstance(self.factors, str)):
+            raise UsageError(f"goal: the factors that count must be one name or more, got {self.factors!r}")
 
     def columns(self, space: FactorSpace) -> list[int]:
         """The columns of the factors that count.

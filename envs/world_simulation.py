@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from .factors import FactorSpace
 from .gym import SimulationEnv, SimulationVectorEnv
 from .registry import UsageError, nearest
-from .simulation import BUFFERS, Simulation, box_actions, discrete_actions
+from .simulation import BUFFERS, Simulation, box_actions, check_copies, discrete_actions
 from .tasks import GoalTask
 from .world import World
 
@@ -39,9 +39,7 @@ class WorldSimulation(Simulation):
     """
 
     def __init__(self, world: World, task: GoalTask | None = None, num_envs: int = 1) -> None:
-        if not isinstance(num_envs, int | np.integer) or isinstance(num_envs, bool) or num_envs < 1:
-            raise UsageError(f"the number of environments must be a whole number, 1 or more, got {num_envs!r}")
-        self.world, self.task, self.num_envs = world, task, int(num_envs)
+        self.world, self.task, self.num_envs = world, task, check_copies(num_envs)
         self.factor_names = world.factors.names
         self.action_space = world.action_space
         picture = spaces.Box(0, 255, world.image_shape, np.uint8)

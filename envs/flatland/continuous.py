@@ -40,7 +40,7 @@ class FlatLandContinuous(World):
         world = "flatland-continuous"
         check_whole(world, {"image size": (size, 1), "channels": (channels, 1)})
         for name, value in (("period", period), ("stride", stride), ("radius", radius)):
-            if not isinstance(value, int | float | np.number) or not 0 < value < math.inf:
+            if not isinstance(value, int | float | np.number) or isinstance(value, bool) or not 0 < value < math.inf:
                 raise UsageError(f"{world}: {name} must be a number above 0, got {value!r}")
         if 2 * stride >= period:
             raise UsageError(f"{world}: stride must be below half the period {period}, got {stride}")

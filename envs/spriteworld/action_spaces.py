@@ -43,9 +43,8 @@ class ActionSpace(ABC):
 
     def __post_init__(self) -> None:
         for name in ("motion_cost", "noise_scale"):
-            value = getattr(self, name)
-            if not np.isfinite(value) or value < 0:
-                raise UsageError(f"{name} must be 0 or more, got {value!r}")
+            if not _finite(getattr(self, name)) or getattr(self, name) < 0:
+                raise UsageError(f"{name} must be a number, 0 or more, got {getattr(self, name)!r}")
 
     @property
     @abstractmethod
@@ -110,7 +109,7 @@ class _Pointer(ActionSpace):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not np.isfinite(self.scale):
+        if not _finite(self.scale):
             raise UsageError(f"scale must be a finite number, got {self.scale!r}")
         if self.noise_on not in ("all", "motion"):
             raise UsageError(f"unknown noise_on {self.noise_on!r}; there are: all, motion")
@@ -199,8 +198,8 @@ class Embodied(ActionSpace):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not np.isfinite(self.step_size) or self.step_size < 0:
-            raise UsageError(f"step_size must be 0 or more, got {self.step_size!r}")
+        if not _finite(self.step_size) or self.step_size < 0:
+            raise UsageError(f"step_size must be a number, 0 or more, got {self.step_size!r}")
 
     @cached_property
     def space(self) -> spaces.MultiDiscrete:
@@ -239,6 +238,11 @@ class Embodied(ActionSpace):
         there = np.flatnonzero(body >= 0)
         _move(factors, rows[there], body[there], motion[there], keep_in_frame)
         return np.full(len(rows), -self.motion_cost * self.step_size)
+
+
+def _finite(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
 
 
 def _move(factors: Floats, rows: NDArray[np.int64], slots: NDArray[np.int64], motion: Floats, keep: bool) -> None:

@@ -77,7 +77,7 @@ def find_config(config: str | Config) -> Config:
     """
     if isinstance(config, Config):
         return config
-    if config not in CONFIGS:
+    if not isinstance(config, str) or config not in CONFIGS:
         known = list(CONFIGS)
         raise UsageError(f"unknown config {config!r}{nearest(str(config), known)}; there are: {', '.join(known)}")
     return CONFIGS[config]

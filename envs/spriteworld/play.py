@@ -49,6 +49,8 @@ class Game:
     def __init__(
         self, config: str = "goal_finding_new_position", mode: str = "train", seed: int | None = None, size: int = 512
     ) -> None:
+        if seed is not None and seed < 0:
+            raise UsageError(f"a seed must be 0 or more, got {seed}")
         chosen = find_config(config)
         self.embodied = isinstance(chosen.action_space, Embodied)
         if not self.embodied:
@@ -107,7 +109,7 @@ class Screen:
         self._from: tuple[float, float] | None = None
         height, width = game.picture.shape[:2]
         try:
-            pygame.init()
+            pygame.display.init()
             self._window = pygame.display.set_mode((width, height))
         except pygame.error as error:
             raise UsageError(f"playing needs a screen ({error})") from error

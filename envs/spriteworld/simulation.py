@@ -10,7 +10,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..registry import UsageError
-from ..simulation import BUFFERS, Simulation
+from ..simulation import BUFFERS, Simulation, check_copies
 from .configs import Config, find_config, with_actions
 from .rasterise import GEOMETRY, Canvas, render, topmost
 from .shapes import SHAPE_NAMES
@@ -50,15 +50,18 @@ class SpriteworldSimulation(Simulation):
         **action_options: Any,
     ) -> None:
         self.config = with_actions(find_config(config), **action_options)
-        self.num_envs, self.slots = num_envs, self.config.slots
+        self.num_envs, self.slots = check_copies(num_envs), self.config.slots
         self._scenes = self.config.scenes(mode)
         if observation not in OBSERVATIONS:
             raise UsageError(f"unknown observation {observation!r}; there are: {', '.join(OBSERVATIONS)}")
         self.observation = observation
-        height, width = (image_size, image_size) if isinstance(image_size, int | np.integer) else image_size
-        if min(height, width) < 1:
-            raise UsageError(f"image_size must be 1 or more, or height and width, got {image_size!r}")
-        self._image_shape = (int(height), int(width), 3)
+        sides = image_size if isinstance(image_size, tuple | list) else (image_size, image_size)
+        whole = all(isinstance(side, int | np.integer) and not isinstance(side, bool) for side in sides)
+        if not whole or len(sides) != 2 or min(sides) < 1:
+            raise UsageError(
+                f"image_size must be a whole number, 1 or more, or such a height and width, got {image_size!r}"
+            )
+        self._image_shape = (int(sides[0]), int(sides[1]), 3)
         self.action_space = self.config.action_space.space
         self.observation_space = (
             spaces.Box(0, 255, self._image_shape, np.uint8) if observation == "image" else self._factor_space()

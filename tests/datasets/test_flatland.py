@@ -44,6 +44,19 @@ def test_a_data_set_holds_every_state_of_its_world_once(name: str) -> None:
     assert np.array_equal(world.act(before, drawn.actions[:, 0]), after)
 
 
+def test_continuous_places_are_drawn_once() -> None:
+    data, again, other = (load("flatland-continuous", items=300, channels=3, seed=seed) for seed in (1, 1, 2))
+    assert len(data) == 300 and data.factors.names == ("x", "y")
+    rows = data.generative_factors(np.arange(300))
+    assert rows.dtype == np.float64 and (rows >= 0).all() and (rows < 33).all()
+    assert np.abs(rows.mean(axis=0) - 16.5).max() < 2 and np.abs(rows.std(axis=0) - 33 / 12**0.5).max() < 1
+    assert np.array_equal(rows, again.generative_factors(np.arange(300)))
+    assert not np.array_equal(rows, other.generative_factors(np.arange(300)))
+    assert np.array_equal(data.frames([5, 7]), make_world("flatland-continuous", channels=3).render(rows[[5, 7]]))
+    with pytest.raises(UsageError, match="flatland-continuous: stride must be below half the period"):
+        load("flatland-continuous", stride=20.0)
+
+
 def test_the_sets_at_their_defaults() -> None:
     sizes = {name: len(load(name)) for name in SETS}
     assert sizes == {
@@ -55,7 +68,7 @@ def test_the_sets_at_their_defaults() -> None:
         "flatland-discs": 6561,
         "flatland-dihedral": 72,
     }
-    assert set(sizes) == {name for name in DATASETS.names() if name.startswith("flatland")}
+    assert {*sizes, "flatland-continuous"} == {name for name in DATASETS.names() if name.startswith("flatland")}
     orders = {name: [g.order for g in true_groups(load(name).world).values()] for name in sizes if "dih" not in name}
     assert orders == {
         "flatland": [33, 33],

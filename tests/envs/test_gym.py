@@ -372,6 +372,18 @@ def test_unseeded_environments_differ() -> None:
     assert len(np.unique(factors, axis=0)) > 1
 
 
+def test_a_state_that_is_refused_changes_nothing() -> None:
+    env = gym.make("equiworld/FlatLand-v0").unwrapped
+    env.reset(seed=0)
+    state = env.get_state()
+    foreign = gym.make("equiworld/FlatLandHue-v0").unwrapped
+    foreign.reset(seed=1)
+    with pytest.raises(UsageError):
+        env.set_state(foreign.get_state())
+    assert env.get_state()["rng"] == state["rng"]
+    assert (env.get_state()["simulation"]["factors"] == state["simulation"]["factors"]).all()
+
+
 def test_a_state_of_something_else_is_refused() -> None:
     env, envs = WorldEnv(FlatLand()), WorldVectorEnv(2, FlatLand())
     env.reset(seed=0)
@@ -444,7 +456,14 @@ def test_a_state_of_something_else_is_refused() -> None:
             lambda: WorldVectorEnv(2, FlatLand()).reset(options={"reset_mask": np.array([True, False])}),
             "the first reset is one of all copies: reset_mask must choose all of them",
         ),
-        (lambda: WorldVectorEnv(2, FlatLand()).reset(seed=[1]), "seeds must be one for each of 2 copies, got 1"),
+        (
+            lambda: WorldVectorEnv(2, FlatLand()).reset(seed=[1]),
+            "seeds must be a whole number, or one for each of 2 copies, got [1]",
+        ),
+        (
+            lambda: WorldVectorEnv(2, FlatLand()).reset(seed=1.5),
+            "seeds must be a whole number, or one for each of 2 copies, got 1.5",
+        ),
         (
             lambda: WorldEnv(FlatLand()).reset(options={"goal": [0, 0]}),
             "there is no reset option 'goal'; there are: factors",

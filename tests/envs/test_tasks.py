@@ -103,10 +103,13 @@ def test_only_the_named_factors_count() -> None:
             lambda: GoalTask(shown="nowhere"),  # type: ignore[arg-type]
             "goal: there is no shown 'nowhere'; there are: image, observation, hidden",
         ),
-        (lambda: GoalTask(tolerance=-1), "goal: the tolerance must be 0 or more, got -1"),
-        (lambda: GoalTask(tolerance=float("nan")), "goal: the tolerance must be 0 or more, got nan"),
-        (lambda: GoalTask(discount=0), "goal: the discount must be above 0 and at most 1, got 0"),
-        (lambda: GoalTask(factors=()), "goal: at least one factor must count"),
+        (lambda: GoalTask(discount="a"), "goal: the discount must be a number above 0 and at most 1, got 'a'"),
+        (lambda: GoalTask(factors="hue"), "goal: the factors that count must be one name or more, got 'hue'"),
+        (lambda: GoalTask(tolerance="2"), "goal: the tolerance must be a number, 0 or more, got '2'"),
+        (lambda: GoalTask(tolerance=-1), "goal: the tolerance must be a number, 0 or more, got -1"),
+        (lambda: GoalTask(tolerance=float("nan")), "goal: the tolerance must be a number, 0 or more, got nan"),
+        (lambda: GoalTask(discount=0), "goal: the discount must be a number above 0 and at most 1, got 0"),
+        (lambda: GoalTask(factors=()), "goal: the factors that count must be one name or more, got ()"),
         (lambda: GoalTask(factors=("z",)).columns(TORUS), "goal: there is no factor 'z'; there are: x, y"),
     ],
 )

@@ -147,6 +147,9 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     error = capsys.readouterr().err
     assert error.startswith("play: unknown config 'sortin' (did you mean 'sorting'?)") and error.count("\n") == 1
     assert main(["--mode", "valid"]) == 2
+    capsys.readouterr()
+    assert main(["--seed", "-3"]) == 2
+    assert capsys.readouterr().err == "play: a seed must be 0 or more, got -3\n"
     with pytest.raises(UsageError, match="image_size"):
         Game(size=0)
 

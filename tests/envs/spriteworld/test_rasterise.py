@@ -155,6 +155,23 @@ def test_a_canvas_draws_what_a_new_picture_would_show():
         np.testing.assert_array_equal(images, fresh)
 
 
+def test_where_few_of_many_sprites_move_the_picture_is_as_a_new_one() -> None:
+    rng = np.random.default_rng(6)
+    canvas, images = Canvas(4, 40, 48, background=(3, 100, 7)), np.zeros((4, 40, 48, 3), dtype=np.uint8)
+    sprites, colours = random_sprites(rng, 4, 12, low=0.1, high=0.3), rng.integers(0, 256, (4, 12, 3))
+    counts = np.full(4, 12)
+    for turn in range(80):
+        one = rng.integers(0, 12, 4)
+        sprites[np.arange(4), one, :2] += rng.normal(0, 0.1, (4, 2))
+        sprites[turn % 4, turn % 12] = random_sprites(rng, low=0.1, high=0.3)
+        colours[turn % 4, one[0]] = rng.integers(0, 256, 3)
+        if turn % 5 == 0:
+            counts[turn % 4] = rng.integers(10, 13)
+        canvas.draw(images, sprites, colours, counts)
+        fresh = render(sprites, colours, counts, height=40, width=48, background=(3, 100, 7))
+        np.testing.assert_array_equal(images, fresh)
+
+
 def test_a_canvas_leaves_alone_what_has_not_changed_until_it_forgets():
     canvas, images = Canvas(2, 8, 8, channels=1), np.zeros((2, 8, 8, 1), dtype=np.uint8)
     sprites, colours = np.tile([0.5, 0.5, 2.0, 0.0, 0.5], (2, 1, 1)), np.full((2, 1, 1), 255)
