@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class WorldSimulation(Simulation):
         self._plain = self._faint = np.zeros(0, dtype=np.uint8)
         self._stale = np.ones(self.num_envs, dtype=bool)
         # States and actions have been checked here, and need not be a second time where the world does not insist.
-        self._act = world._move if type(world).act is World.act else world.act
+        self._act: Callable[[Any, Any], Any] = world._move if type(world).act is World.act else world.act
 
     def reset(self, rows: NDArray[np.int64], rngs: Sequence[np.random.Generator], options: Mapping[str, Any]) -> None:
         accepted = ["factors"] if self.task is None else ["factors", "goal"]
