@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from ale_py import roms
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
@@ -71,12 +74,10 @@ def test_the_picture_shows_the_factors(grayscale: bool) -> None:
     observations, infos = envs.reset(seed=3)
     rng = np.random.default_rng(1)
     checked = 0
-    for number in range(120):
+    for _ in range(120):
         fine = settable(infos["factors"])
-        # The game builds its wall in the first frames, and the memory is ahead of the picture in that.
-        if number > 10:
-            assert np.array_equal(observations[fine], world.render_scene(infos["factors"][fine]))
-            checked += int(fine.sum())
+        assert np.array_equal(observations[fine], world.render_scene(infos["factors"][fine]))
+        checked += int(fine.sum())
         random = rng.integers(0, 4, 6)
         observations, _, terminated, _, infos = envs.step(
             np.where(rng.random(6) < 0.3, random, follow(infos["factors"]))
@@ -290,12 +291,14 @@ def test_starts_that_cannot_be_are_refused(options: dict[str, Any], message: str
         ({"frame_skip": 0}, "frame_skip must be a whole number, 1 or more, got 0"),
         ({"frame_skip": (4, 4)}, r"frame_skip must be a whole number or two of them, the first smaller, got \(4, 4\)"),
         ({"repeat_action_probability": 1.5}, r"repeat_action_probability must be in \[0, 1\], got 1.5"),
+        ({"repeat_action_probability": "often"}, r"repeat_action_probability must be in \[0, 1\], got 'often'"),
         ({"noop_max": -1}, "noop_max must be a whole number, 0 or more, got -1"),
         ({"life_loss": "weep"}, "life_loss must be one of ignore, terminate, continue, got 'weep'"),
         ({"frame_stack": 0}, "frame_stack must be a whole number, 1 or more, got 0"),
         ({"num_workers": -1}, "num_workers must be a whole number, 0 or more, got -1"),
         ({"image_size": 200}, "image_size must be 1 to 144"),
         ({"crop": (40, 30, 0, 160)}, "crop must lie in"),
+        ({"crop": 64}, "crop must be four whole numbers"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], message: str) -> None:
@@ -303,13 +306,40 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], messag
         BreakoutSimulation(1, **options)
 
 
-@pytest.mark.parametrize("actions", [[4, 0], [-1, 0], [0], [0.5, 1.0], [[0, 0], [0, 0]], None])
+@pytest.mark.parametrize("actions", [[4, 0], [-1, 0], [0], [0, 0, 0], [0.5, 1.0], [[0, 0], [0, 0]], None])
 def test_actions_that_are_none_are_refused(actions: Any) -> None:
     envs = gym.make_vec(ID, 2)
-    envs.reset(seed=0)
-    with pytest.raises(UsageError, match=r"^actions (are whole numbers from 0 to 3|need the shape)"):
+    _, infos = envs.reset(seed=0)
+    before = envs.get_state()
+    with pytest.raises(
+        UsageError, match=r"^(actions must be whole numbers \[2\]|there is no action -?\d; actions are 0 to 3)"
+    ):
         envs.step(actions)
+    assert envs.get_state()[0]["simulation"]["emulator"] == before[0]["simulation"]["emulator"]
     envs.close()
+
+
+@pytest.mark.parametrize("made", [gym.make, gym.make_vec])
+def test_options_that_there_are_not_are_refused(made: Any) -> None:
+    with pytest.raises(
+        UsageError, match=r"^Breakout has no option 'frameskip' \(did you mean 'frame_skip'\?\); it takes"
+    ):
+        made(ID, frameskip=4)
+
+
+def test_without_its_emulator_or_its_game_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise FileNotFoundError(f"no file\n{name}.bin")
+
+    monkeypatch.setattr(roms, "get_rom_path", missing)
+    with pytest.raises(UsageError, match=r"^the game 'breakout' of ale-py cannot be read: no file breakout.bin$"):
+        BreakoutSimulation(1)
+    monkeypatch.setattr(roms, "get_rom_path", lambda name: None)
+    with pytest.raises(UsageError, match=r"^ale-py brings no game 'breakout' here"):
+        BreakoutSimulation(1)
+    code = f"import sys; sys.modules['ale_py'] = None; import gymnasium, equiworld; gymnasium.make('{ID}')"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "UsageError: Breakout needs ale-py, version 0.11 or later" in out.stderr.splitlines()[-1]
 
 
 def test_a_state_continues_with_all_that_is_shown() -> None:
@@ -338,11 +368,32 @@ def test_a_state_continues_with_all_that_is_shown() -> None:
         plain.set_state(states)
     with pytest.raises(UsageError, match=r"^a state of Breakout holds emulator, screen, "):
         plain.simulation.set_state(0, {"emulator": b""})
-    damaged = {**plain.simulation.get_state(0), "emulator": b"nonsense"}
-    with pytest.raises(UsageError, match=r"^the state of the emulator cannot be restored"):
-        plain.simulation.set_state(0, damaged)
+    for name, entry, message in (
+        ("emulator", b"nonsense", "the state of the emulator cannot be restored"),
+        ("emulator", None, "the state of the emulator cannot be restored"),
+        ("history", np.zeros((1, 64, 64, 3)), "the state's 'history' belongs to other options"),
+        ("screen", "dark", "the state's 'screen' belongs to other options"),
+        ("action", 18, "the state's 'action' must be 0 to 17, got 18"),
+    ):
+        with pytest.raises(UsageError, match=f"^{message}"):
+            plain.simulation.set_state(0, {**plain.simulation.get_state(0), name: entry})
     for one in (envs, other, plain):
         one.close()
+
+
+def test_pooled_pictures_of_single_frames_have_no_past() -> None:
+    """The first step after a reset, or after a state, pools with the frame that it began at."""
+    env = gym.make(ID, max_pool=True, frame_skip=1, noop_max=1).unwrapped
+    first, _ = env.reset(seed=0)
+    after, state = env.step(2)[0], env.get_state()
+    then = env.step(1)[0]
+    for _ in range(60):
+        env.step(1)
+    assert np.array_equal(env.reset(seed=0)[0], first) and np.array_equal(env.step(2)[0], after)
+    for _ in range(60):
+        env.step(3)
+    env.set_state(state)
+    assert np.array_equal(env.step(1)[0], then)
 
 
 def test_workers_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
