@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -309,7 +312,7 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], messag
 @pytest.mark.parametrize("actions", [[4, 0], [-1, 0], [0], [0, 0, 0], [0.5, 1.0], [[0, 0], [0, 0]], None])
 def test_actions_that_are_none_are_refused(actions: Any) -> None:
     envs = gym.make_vec(ID, 2)
-    _, infos = envs.reset(seed=0)
+    envs.reset(seed=0)
     before = envs.get_state()
     with pytest.raises(
         UsageError, match=r"^(actions must be whole numbers \[2\]|there is no action -?\d; actions are 0 to 3)"
@@ -379,6 +382,90 @@ def test_a_state_continues_with_all_that_is_shown() -> None:
             plain.simulation.set_state(0, {**plain.simulation.get_state(0), name: entry})
     for one in (envs, other, plain):
         one.close()
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_many_games_are_single_ones_bit_by_bit(mode: str) -> None:
+    """Over ends of lives and games, with everything drawn at random that can be."""
+    options: dict[str, Any] = {"life_loss": "continue", "noop_max": 9, "fire_reset": True, "frame_skip": (2, 6)}
+    options |= {"max_pool": True, "frame_stack": 2, "max_episode_steps": 60}
+    envs = gym.make_vec(ID, 3, autoreset_mode=mode, **options)
+    singles = [gym.make(ID, **options) for _ in range(3)]
+    seen, infos = envs.reset(seed=7)
+    shown = [one.reset(seed=7 + row) for row, one in enumerate(singles)]
+    over, ends = np.zeros(3, dtype=bool), 0
+    for action in np.random.default_rng(5).integers(0, 4, (150, 3)):
+        for row, (observation, info) in enumerate(shown):
+            assert np.array_equal(seen[row], observation) and info["lives"] == infos["lives"][row]
+            assert np.array_equal(infos["factors"][row], info["factors"])
+        if mode == "Disabled" and over.any():
+            envs.reset(options={"reset_mask": over})
+            for row in np.flatnonzero(over):
+                singles[row].reset()
+            over[:] = False
+        seen, rewards, terminated, truncated, infos = envs.step(action)
+        for row, one in enumerate(singles):
+            if over[row]:
+                shown[row] = one.reset()
+                continue
+            *what, ended, cut, info = one.step(action[row])
+            assert (what[1], ended, cut) == (rewards[row], terminated[row], truncated[row])
+            shown[row] = what[0], info
+            if mode == "SameStep" and (ended or cut):
+                assert np.array_equal(infos["final_obs"][row], what[0])
+                assert np.array_equal(infos["final_info"]["factors"][row], info["factors"])
+                shown[row] = one.reset()
+        over = (terminated | truncated) & (mode != "SameStep")
+        ends += int((terminated | truncated).sum())
+    assert ends > 8
+    envs.close()
+
+
+def test_a_second_wall_follows_the_first() -> None:
+    env = gym.make(ID, repeat_action_probability=0.0, crop=None, image_size=None)
+    row = one_ball(ball_x=80, ball_y=120, ball_vx=0, ball_vy=-1, paddle_x=70, score=431)
+    row[ram.BRICK] = 0
+    row[FACTOR_NAMES.index("brick_5_9")] = 1
+    observation, info = env.reset(seed=0, options={"factors": row})
+    bricks = []
+    for _ in range(40):
+        observation, _, _, _, info = env.step(int(follow(info["factors"][None])[0]))
+        bricks.append(int(info["factors"][ram.BRICK].sum()))
+    assert bricks[0] == 1 and 0 in bricks and 108 in bricks and bricks[-1] == 108
+    assert info["factors"][ram.SCORE] == 432
+    assert np.array_equal(observation[32:196], env.unwrapped.world.render_scene(info["factors"])[0, 32:196])
+
+
+def test_a_state_goes_on_in_another_process(tmp_path: Path) -> None:
+    """Saved as bytes, arrays and text alone: nothing that needs to be unpickled."""
+    env = gym.make(ID, frame_stack=2, max_pool=True).unwrapped
+    env.reset(seed=3)
+    for action in (1, 2, 2, 3, 0, 2):
+        env.step(action)
+    state = env.get_state()
+    emulator = np.frombuffer(state["simulation"].pop("emulator"), dtype=np.uint8)
+    pictures = {name: state["simulation"].pop(name) for name in ("screen", "before", "history")}
+    np.savez(tmp_path / "state.npz", emulator=emulator, rest=np.array(json.dumps(state)), **pictures)
+    code = f"""
+import hashlib, json, sys, gymnasium, numpy as np, equiworld
+kept = dict(np.load(sys.argv[1], allow_pickle=False))
+state = json.loads(str(kept.pop("rest")))
+state["simulation"] |= {{**kept, "emulator": kept.pop("emulator").tobytes()}}
+env = gymnasium.make("{ID}", frame_stack=2, max_pool=True).unwrapped
+env.set_state(state)
+digest = hashlib.sha256()
+for action in [1, 2, 3, 0] * 20:
+    observation, reward, terminated, _, info = env.step(action)
+    digest.update(observation.tobytes() + info["factors"].tobytes() + bytes([int(reward), terminated]))
+print(digest.hexdigest())
+"""
+    digest = hashlib.sha256()
+    for action in [1, 2, 3, 0] * 20:
+        observation, reward, terminated, _, info = env.step(action)
+        digest.update(observation.tobytes() + info["factors"].tobytes() + bytes([int(reward), terminated]))
+    command = [sys.executable, "-c", code, str(tmp_path / "state.npz")]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == digest.hexdigest()
 
 
 def test_pooled_pictures_of_single_frames_have_no_past() -> None:
