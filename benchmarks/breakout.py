@@ -418,7 +418,7 @@ def commit() -> str | None:
     git = ["git", "-C", str(RESULTS.parent)]
     try:
         found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", ":/", f":!{RESULTS}"]
+        changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", ":/", f":!{RESULTS.name}"]
         differs = subprocess.run(changed, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
@@ -440,6 +440,7 @@ def main() -> None:
         return
     record: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     record = {part: record[part] for part in parts if part in record}
+    made_at = commit()
     if "steps" in asked.only:
         rows = measure(steps(), asked.rounds)
         told = ratio(rows, "84 x 84 grey, factors not read", "84 x 84 grey")
@@ -451,24 +452,24 @@ def main() -> None:
             "64 x 64 colour": ratio(rows, "64 x 64 colour", "64 x 64 colour, AtariVectorEnv"),
             "210 x 160 colour": ratio(rows, "210 x 160 colour", "210 x 160 colour, SyncVectorEnv of ALE/Breakout-v5"),
         }
-        record["steps"] = {"times_faster": faster, "cost_of_factors": told - 1, "rows": rows, "commit": commit()}
+        record["steps"] = {"times_faster": faster, "cost_of_factors": told - 1, "rows": rows, "commit": made_at}
         for label, row in rows.items():
             print(f"{label:<55} {row['per_cpu_second']:>9,.0f} steps a CPU-second")
         print(f"factors cost {100 * (told - 1):.1f} % of a step; times faster: {faster}")
     if "scenes" in asked.only:
         rows = measure(scenes(), asked.rounds)
-        record["scenes"] = {"rows": rows, "commit": commit()}
+        record["scenes"] = {"rows": rows, "commit": made_at}
         for label, row in rows.items():
             print(f"{label:<55} {row['per_cpu_second']:>9,.0f} pictures a CPU-second")
     if "exact" in asked.only:
-        record["exact"] = {**exact(), "commit": commit()}
+        record["exact"] = {**exact(), "commit": made_at}
         print("pixel by pixel as documented:", record["exact"])
     if "workers" in asked.only:
-        record["workers"] = {**workers(asked.rounds, asked.processes), "commit": commit()}
+        record["workers"] = {**workers(asked.rounds, asked.processes), "commit": made_at}
         for label, row in record["workers"]["rows"].items():
             print(f"{label:<55} {row['per_second']:>9,.0f} steps a second by the clock")
     if "policies" in asked.only:
-        record["policies"] = {"rows": policies(asked.episodes), "commit": commit()}
+        record["policies"] = {"rows": policies(asked.episodes), "commit": made_at}
     record["versions"] = {
         "equiworld": equiworld.__version__,
         "ale-py": ale_py.__version__,
