@@ -87,20 +87,21 @@ def one(env_id: str, steps: int = 300, **options: Any) -> Variant:
 
 
 def emulator() -> Variant:
-    """Emulators alone, as many as there are games: four frames to a step."""
+    """Emulators alone, as many as there are games: four frames to a step; a game that is over goes back to its start."""
     ales = [ALEInterface() for _ in range(COPIES)]
     for ale in ales:
         ale.setFloat("repeat_action_probability", 0.25)
         ale.loadROM(roms.get_rom_path("breakout"))
+    starts = [ale.cloneState() for ale in ales]
     actions = np.random.default_rng(0).choice([0, 1, 3, 4], (STEPS, COPIES)).tolist()
 
     def go() -> int:
         for step in actions:
-            for ale, action in zip(ales, step, strict=True):
+            for ale, start, action in zip(ales, starts, step, strict=True):
                 for _ in range(4):
                     ale.act(action)
                 if ale.game_over():
-                    ale.reset_game()
+                    ale.restoreState(start)
         return STEPS * COPIES
 
     return go

@@ -33,7 +33,7 @@ class BreakoutSimulation(Simulation):
             ("sticky actions", Machado et al. 2018, arXiv 1709.06009), in [0, 1].
         full_action_space: Whether all 18 actions of the console can be chosen, instead of the 4 that do something.
         noop_max: A new game begins with 1 to so many frames without action, drawn uniformly; 0: none.
-        fire_reset: Whether a new game begins with the serve.
+        fire_reset: Whether a new game, and each new life of ``continue``, begins with the serve.
         life_loss: What the loss of a life does: ``ignore`` nothing, ``terminate`` ends the episode, ``continue`` ends
             it too, and the next one goes on with the next life (unless ``reset`` is given a seed or factors).
         max_pool: Whether a picture shows the brighter of the last two frames, pixel by pixel.
