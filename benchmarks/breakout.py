@@ -87,7 +87,7 @@ def one(env_id: str, steps: int = 300, **options: Any) -> Variant:
 
 
 def emulator() -> Variant:
-    """Emulators alone, as many as there are games: four frames to a step; a game that is over goes back to its start."""
+    """Emulators alone, as many as there are games: four frames to a step; a game that is over is restored."""
     ales = [ALEInterface() for _ in range(COPIES)]
     for ale in ales:
         ale.setFloat("repeat_action_probability", 0.25)
