@@ -1,4 +1,4 @@
-"""What a step of Breakout costs beside ale-py's own environments, what a picture of given factors costs, and returns.
+"""What a step of Breakout costs beside ale-py's own environments, pictures of given factors, and how policies play.
 
 All in one process, turn by turn. Steps and pictures are per CPU-second; ratios are of two variants timed next to each
 other, medians over the rounds. Resets, infos and autoreset are included, actions are drawn beforehand. Eight games, the
@@ -7,7 +7,11 @@ one thread, Gymnasium's SyncVectorEnv over ALE/Breakout-v5, one such environment
 are the least that a step can cost. Raw results go to results/breakout.json.
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/breakout.py
-    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/breakout.py --only returns --episodes 60
+    OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python benchmarks/breakout.py --only policies --episodes 60
+
+Parts: ``steps``; ``scenes``, pictures of factors; ``exact``, joint settings drawn at random and compared with pictures
+that are put together from the documented places and colours alone; ``workers``, steps by the clock in several
+processes; ``policies``, returns, and what is seen of ball, paddle and bricks.
 
 With --pictures the pictures of docs/worlds/breakout.md are drawn instead.
 """
@@ -20,6 +24,7 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +35,7 @@ import gymnasium
 import numpy as np
 from ale_py import ALEInterface, AtariVectorEnv, roms
 from gymnasium.vector import SyncVectorEnv
+from numpy.typing import NDArray
 
 import equiworld  # registers the environments
 from equiworld.envs.breakout import ram
@@ -40,7 +46,7 @@ from equiworld.envs.policies import make_policy
 RESULTS = Path(__file__).resolve().parent / "results" / "breakout.json"
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 NAME = "equiworld/Breakout-v0"
-COPIES, STEPS, FRAMES, SCENES = 8, 100, 3000, 1500
+COPIES, STEPS, SCENES, SETTINGS = 8, 100, 1500, 20_000
 THEIRS: dict[str, Any] = {
     "repeat_action_probability": 0.25,
     "reward_clipping": False,
@@ -81,14 +87,22 @@ def one(env_id: str, steps: int = 300, **options: Any) -> Variant:
 
 
 def emulator() -> Variant:
-    """The emulator alone: four frames to a step."""
-    ale = ALEInterface()
-    ale.loadROM(roms.get_rom_path("breakout"))
+    """Emulators alone, as many as there are games: four frames to a step; a game that is over is restored."""
+    ales = [ALEInterface() for _ in range(COPIES)]
+    for ale in ales:
+        ale.setFloat("repeat_action_probability", 0.25)
+        ale.loadROM(roms.get_rom_path("breakout"))
+    starts = [ale.cloneState() for ale in ales]
+    actions = np.random.default_rng(0).choice([0, 1, 3, 4], (STEPS, COPIES)).tolist()
 
     def go() -> int:
-        for _ in range(FRAMES):
-            ale.act(0)
-        return FRAMES // 4
+        for step in actions:
+            for ale, start, action in zip(ales, starts, step, strict=True):
+                for _ in range(4):
+                    ale.act(action)
+                if ale.game_over():
+                    ale.restoreState(start)
+        return STEPS * COPIES
 
     return go
 
@@ -157,6 +171,51 @@ def scenes() -> dict[str, Variant]:
     }
 
 
+def settings(n: int) -> NDArray[np.float64]:
+    """Joint settings drawn at random, the ball between bricks and paddle or, in a few, out of play."""
+    rng = np.random.default_rng(1)
+    rows = np.zeros((n, len(ram.FACTOR_NAMES)))
+    rows[:, :2] = np.stack([rng.integers(8, 151, n), rng.integers(94, 186, n)], axis=1)
+    rows[:, 2:4] = rng.integers(-512, 513, (n, 2)) / 256
+    rows[:, ram.PADDLE_X], rows[:, ram.PADDLE_WIDTH] = rng.integers(8, 145, n), rng.choice([12, 16], n)
+    rows[:, ram.BRICK] = rng.random((n, ram.BRICKS)) < rng.random((n, 1))
+    rows[:, ram.LIVES], rows[:, ram.SCORE] = rng.integers(1, 6, n), rng.integers(0, 1000, n)
+    rows[rng.random(n) < 0.02, :4] = ram.NO_BALL, ram.NO_BALL, 0, 0
+    return rows
+
+
+def documented(rows: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The field within the walls as docs/worlds/breakout.md describes it, uint8 [N, 164, 144, 3]."""
+    red, colours = (200, 72, 72), [(200, 72, 72), (198, 108, 58), (180, 122, 48), (162, 162, 42), (72, 160, 72)]
+    colours.append((66, 72, 200))
+    screens = np.zeros((len(rows), 210, 160, 3), dtype=np.uint8)
+    bricks = rows[:, ram.BRICK].reshape(-1, 6, 1, 18, 1, 1).astype(np.uint8)
+    wall = bricks * np.array(colours, dtype=np.uint8)[:, None, None, None]
+    wall = np.broadcast_to(wall, (len(rows), 6, 6, 18, 8, 3))
+    screens[:, 57:93, 8:152] = wall.reshape(-1, 36, 144, 3)
+    for screen, row in zip(screens, rows, strict=True):
+        x, y, paddle, width = row[[0, 1, ram.PADDLE_X, ram.PADDLE_WIDTH]].astype(int)
+        screen[189:193, paddle : paddle + width] = red
+        if y >= 0:
+            screen[y : y + 4, x : x + 2] = red
+    return screens[:, 32:196, 8:152]
+
+
+def exact() -> dict[str, int]:
+    """How many joint settings look as documented: drawn by the world, and as the start of an episode."""
+    world, env = Breakout(image_size=None), gymnasium.make(NAME, image_size=None)
+    rows = settings(SETTINGS)
+    found = {"drawn by the world": 0, "set in an environment": 0}
+    for part in np.array_split(rows, SETTINGS // 500):
+        wanted = documented(part)
+        found["drawn by the world"] += int((world.render_scene(part) == wanted).all((1, 2, 3)).sum())
+        for row, picture in zip(part[::10], wanted[::10], strict=True):
+            shown, info = env.reset(options={"factors": row})
+            same = np.array_equal(shown, picture) and np.array_equal(info["factors"], row)
+            found["set in an environment"] += same
+    return {"settings": SETTINGS, **found, "set in an environment, of": SETTINGS // 10}
+
+
 def measure(variants: dict[str, Variant], rounds: int) -> dict[str, dict[str, Any]]:
     """Times variants turn by turn; the first turn, in which things are compiled, does not count."""
     rates: dict[str, list[float]] = {name: [] for name in variants}
@@ -197,8 +256,44 @@ def workers(rounds: int, processes: int) -> dict[str, Any]:
     return {"cores": os.cpu_count(), "load_average": load, "rows": rows}
 
 
-def returns(episodes: int) -> dict[str, dict[str, Any]]:
-    """Returns of whole games, played by the scripted policies."""
+class Seen:
+    """What is seen of ball, paddle and bricks: how often each place, each brick gone, and each number of bricks."""
+
+    def __init__(self) -> None:
+        self.ball, self.paddle = np.zeros((18, 20), int), np.zeros(137, int)
+        self.gone, self.left = np.zeros(ram.BRICKS, int), np.zeros(ram.BRICKS + 1, int)
+
+    def add(self, factors: NDArray[np.float64]) -> None:
+        """Counts steps, [N, 116]."""
+        x, y = factors[:, :2].T
+        shown = (y >= 32) & (y < 192)
+        cells = np.stack([x[shown] - 8, y[shown] - 32]).astype(int) // 8
+        np.add.at(self.ball, (np.clip(cells[0], 0, 17), cells[1]), 1)
+        np.add.at(self.paddle, factors[:, ram.PADDLE_X].astype(int) - 8, 1)
+        standing = factors[:, ram.BRICK]
+        self.gone += (standing == 0).sum(axis=0)
+        np.add.at(self.left, standing.sum(axis=1).astype(int), 1)
+
+    def summary(self) -> dict[str, Any]:
+        """Parts in [0, 1], and quantiles of the bricks that are left."""
+        steps = self.left.sum()
+        share = np.cumsum(self.left) / steps
+        return {
+            "steps": int(steps),
+            "ball in play": float(self.ball.sum() / steps),
+            "cells of the ball visited": float((self.ball > 0).mean()),
+            "places of the paddle visited": float((self.paddle > 0).mean()),
+            "bricks left, at 5, 25, 50, 75 and 95 %": [
+                int(np.searchsorted(share, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95)
+            ],
+            "numbers of bricks seen": int((self.left > 0).sum()),
+            "a brick is gone in, least": float(self.gone.min() / steps),
+            "a brick is gone in, mean of each row": (self.gone.reshape(6, 18).mean(axis=1) / steps).round(4).tolist(),
+        }
+
+
+def policies(episodes: int) -> dict[str, dict[str, Any]]:
+    """Whole games (cut after 4,000 steps), played by the scripted policies."""
     players: dict[str, tuple[str, dict[str, Any]]] = {
         "random": ("random", {}),
         "brownian": ("brownian", {}),
@@ -223,8 +318,9 @@ def returns(episodes: int) -> dict[str, dict[str, Any]]:
         # As many games of every copy, so that short ones are not favoured.
         games = -(-episodes // 12)
         done, gained, found, bricks, lengths = np.zeros(12, int), np.zeros(12), [], [], []
-        length = np.zeros(12, int)
+        length, seen = np.zeros(12, int), Seen()
         while (done < games).any():
+            seen.add(infos["factors"][done < games])
             observations, rewards, terminated, truncated, infos = envs.step(policy(observations, infos, rng))
             gained += rewards
             length += 1
@@ -242,10 +338,13 @@ def returns(episodes: int) -> dict[str, dict[str, Any]]:
             "deviation": statistics.pstdev(found),
             "bricks": statistics.fmean(bricks),
             "steps": statistics.fmean(lengths),
+            "seen": seen.summary(),
             "returns": found,
         }
+        left = rows[label]["seen"]["bricks left, at 5, 25, 50, 75 and 95 %"]
+        mean, deviation = rows[label]["mean"], rows[label]["deviation"]
         print(
-            f"{label:<50} {rows[label]['mean']:>6.1f} +- {rows[label]['deviation']:<6.1f} {len(found)} games",
+            f"{label:<50} {mean:>6.1f} +- {deviation:<6.1f} {len(found)} games; bricks left, quantiles: {left}",
             flush=True,
         )
     return rows
@@ -315,10 +414,22 @@ def pictures() -> None:
     Image.fromarray(np.concatenate(shown, 1)[:, :-8]).save(IMAGES / "breakout-ball.png", optimize=True)
 
 
+def commit() -> str | None:
+    """The commit of the checkout, with a + when files differ from it, the results aside."""
+    git = ["git", "-C", str(RESULTS.parent)]
+    try:
+        found = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changed = [*git, "status", "--porcelain", "--untracked-files=no", "--", ":/", f":!{RESULTS.name}"]
+        differs = subprocess.run(changed, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found.stdout.strip() + ("+" if differs else "")
+
+
 def main() -> None:
     """Measures what was asked for and prints the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parts = ("steps", "scenes", "workers", "returns")
+    parts = ("steps", "scenes", "exact", "workers", "policies")
     parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--episodes", type=int, default=48)
@@ -329,6 +440,8 @@ def main() -> None:
         pictures()
         return
     record: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    record = {part: record[part] for part in parts if part in record}
+    made_at = commit()
     if "steps" in asked.only:
         rows = measure(steps(), asked.rounds)
         told = ratio(rows, "84 x 84 grey, factors not read", "84 x 84 grey")
@@ -340,21 +453,24 @@ def main() -> None:
             "64 x 64 colour": ratio(rows, "64 x 64 colour", "64 x 64 colour, AtariVectorEnv"),
             "210 x 160 colour": ratio(rows, "210 x 160 colour", "210 x 160 colour, SyncVectorEnv of ALE/Breakout-v5"),
         }
-        record["steps"] = {"times_faster": faster, "cost_of_factors": told - 1, "rows": rows}
+        record["steps"] = {"times_faster": faster, "cost_of_factors": told - 1, "rows": rows, "commit": made_at}
         for label, row in rows.items():
             print(f"{label:<55} {row['per_cpu_second']:>9,.0f} steps a CPU-second")
         print(f"factors cost {100 * (told - 1):.1f} % of a step; times faster: {faster}")
     if "scenes" in asked.only:
         rows = measure(scenes(), asked.rounds)
-        record["scenes"] = {"rows": rows}
+        record["scenes"] = {"rows": rows, "commit": made_at}
         for label, row in rows.items():
             print(f"{label:<55} {row['per_cpu_second']:>9,.0f} pictures a CPU-second")
+    if "exact" in asked.only:
+        record["exact"] = {**exact(), "commit": made_at}
+        print("pixel by pixel as documented:", record["exact"])
     if "workers" in asked.only:
-        record["workers"] = workers(asked.rounds, asked.processes)
+        record["workers"] = {**workers(asked.rounds, asked.processes), "commit": made_at}
         for label, row in record["workers"]["rows"].items():
             print(f"{label:<55} {row['per_second']:>9,.0f} steps a second by the clock")
-    if "returns" in asked.only:
-        record["returns"] = returns(asked.episodes)
+    if "policies" in asked.only:
+        record["policies"] = {"rows": policies(asked.episodes), "commit": made_at}
     record["versions"] = {
         "equiworld": equiworld.__version__,
         "ale-py": ale_py.__version__,

@@ -119,10 +119,10 @@ class BrownianPolicy(Policy):
     def __init__(self, env: VectorEnv[Any, Any, Any], *, keep: float = 0.9, step: float = 0.1) -> None:
         super().__init__(env)
         _check_space(self.action_space)
-        if not 0 <= keep < 1:
-            raise UsageError(f"keep must be a probability below 1, got {keep}")
-        if not step > 0:
-            raise UsageError(f"step must be positive, got {step}")
+        if not _is_number(keep) or not 0 <= keep < 1:
+            raise UsageError(f"keep must be a probability below 1, got {keep!r}")
+        if not _is_number(step) or not step > 0:
+            raise UsageError(f"step must be positive, got {step!r}")
         self.keep, self.step = keep, step
         self._begun: NDArray[np.bool_] = np.ones(self.num_envs, dtype=bool)
         self._last: Any = None
@@ -170,10 +170,10 @@ class FollowerPolicy(Policy):
         self, env: VectorEnv[Any, Any, Any], *, epsilon: float = 0.1, anticipate: bool = True, spread: float = 2.0
     ) -> None:
         super().__init__(env)
-        if not 0 <= epsilon <= 1:
-            raise UsageError(f"epsilon must be a probability, got {epsilon}")
-        if not spread >= 0:
-            raise UsageError(f"spread must not be negative, got {spread}")
+        if not _is_number(epsilon) or not 0 <= epsilon <= 1:
+            raise UsageError(f"epsilon must be a probability, got {epsilon!r}")
+        if not _is_number(spread) or not 0 <= spread < np.inf:
+            raise UsageError(f"spread must be a number of pixels, 0 or more, got {spread!r}")
         self.epsilon, self.anticipate, self.spread = epsilon, anticipate, spread
         names = list(getattr(env.unwrapped, "factor_names", ()))
         meanings = list(getattr(getattr(env.unwrapped, "simulation", None), "action_meanings", ()))
@@ -246,6 +246,8 @@ class MixturePolicy(Policy):
             self.parts = [RandomPolicy(env), BrownianPolicy(env)]
             if "ball_x" in getattr(env.unwrapped, "factor_names", ()):
                 self.parts += [FollowerPolicy(env, epsilon=0.05), FollowerPolicy(env, epsilon=0.3)]
+        elif isinstance(parts, str) or not isinstance(parts, Sequence):
+            raise UsageError(f"parts must be a list of names of policies, got {parts!r}")
         else:
             self.parts = [make_policy(name, env) for name in parts]
         if not self.parts:
@@ -273,6 +275,10 @@ def _over(space: spaces.Space[Any], leaf: Callable[..., Any], *batches: Any) -> 
     if isinstance(space, spaces.Tuple):
         return tuple(_over(part, leaf, *(batch[place] for batch in batches)) for place, part in enumerate(space.spaces))
     return leaf(space, *batches)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 def _check_space(space: spaces.Space[Any]) -> None:

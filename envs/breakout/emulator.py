@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ale_py import ALEInterface, ALEState, LoggerMode, roms
 from numpy.typing import NDArray
 
 from ..registry import UsageError
 from . import ram as memory
+
+try:
+    from ale_py import ALEInterface, ALEState, LoggerMode, roms
+except ImportError as error:
+    raise UsageError(f"Breakout needs ale-py, version 0.11 or later, which brings the game along: {error}") from error
 
 HEIGHT, WIDTH = 210, 160
 NOOP, FIRE, RIGHT, LEFT = 0, 1, 3, 4
@@ -41,6 +46,17 @@ class Start(NamedTuple):
     ram: NDArray[np.uint8]
 
 
+def _game() -> Path:
+    """The file of the game."""
+    try:
+        found: Path | None = roms.get_rom_path("breakout")
+    except OSError as error:
+        raise UsageError(f"the game 'breakout' of ale-py cannot be read: {' '.join(str(error).split())}") from error
+    if found is None:
+        raise UsageError("ale-py brings no game 'breakout' here; version 0.11 and later ones do")
+    return found
+
+
 class Console:
     """One emulated console with Breakout in it.
 
@@ -49,7 +65,10 @@ class Console:
     Args:
         ram: Where its memory is kept, uint8 [128], up to date after every call.
         screen: Where its screen is kept, uint8 [210, 160]: indices of colours.
-        before: Where the screen of the frame before is kept, or None. Written by ``run`` alone.
+        before: Where the screen of the frame before is kept, or None.
+
+    Raises:
+        UsageError: There is no game to run.
     """
 
     def __init__(
@@ -59,10 +78,7 @@ class Console:
         ALEInterface.setLoggerMode(LoggerMode.Error)
         self._ale = ALEInterface()
         self._ale.setFloat("repeat_action_probability", 0.0)
-        rom = roms.get_rom_path("breakout")
-        if rom is None:
-            raise UsageError("ale-py brings no game 'breakout' here; version 0.11 and later ones do")
-        self._ale.loadROM(rom)
+        self._ale.loadROM(_game())
         self._ram, self._screen, self._before = ram, screen, before
         self.start = self._here()
         self.restart()
@@ -84,8 +100,11 @@ class Console:
         A game that is over stands still.
         """
         points = 0
+        if self._before is not None:
+            # The emulator's own screen does not go back with its state: before the first frame it can be another one.
+            self._before[:] = self._screen
         for place, action in enumerate(actions):
-            if self._before is not None and place == len(actions) - 1:
+            if place and place == len(actions) - 1 and self._before is not None:
                 self._ale.getScreen(self._before)
             points += self._ale.act(action)
         self._read()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from gymnasium.vector import AutoresetMode
 
 from ..gym import SimulationEnv, SimulationVectorEnv
+from ..registry import UsageError, nearest
 from .simulation import BreakoutSimulation
 
 
@@ -91,7 +94,7 @@ class BreakoutEnv(SimulationEnv):
     metadata = {**SimulationEnv.metadata, "render_fps": 15}  # noqa: RUF012
 
     def __init__(self, *, render_mode: str | None = None, max_episode_steps: int | None = None, **options: Any) -> None:
-        super().__init__(BreakoutSimulation(1, **options), render_mode=render_mode, max_episode_steps=max_episode_steps)
+        super().__init__(_simulation(1, options), render_mode=render_mode, max_episode_steps=max_episode_steps)
 
 
 class BreakoutVectorEnv(SimulationVectorEnv):
@@ -112,9 +115,19 @@ class BreakoutVectorEnv(SimulationVectorEnv):
         **options: Any,
     ) -> None:
         super().__init__(
-            BreakoutSimulation(num_envs, **options),
+            _simulation(num_envs, options),
             render_mode=render_mode,
             max_episode_steps=max_episode_steps,
             autoreset_mode=autoreset_mode,
             copy=copy,
         )
+
+
+def _simulation(num_envs: int, options: Mapping[str, Any]) -> BreakoutSimulation:
+    accepted = [name for name in inspect.signature(BreakoutSimulation).parameters if name != "num_envs"]
+    for option in options:
+        if option not in accepted:
+            raise UsageError(
+                f"Breakout has no option {option!r}{nearest(option, accepted)}; it takes: {', '.join(accepted)}"
+            )
+    return BreakoutSimulation(num_envs, **options)

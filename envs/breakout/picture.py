@@ -136,22 +136,27 @@ def update(
             last = ((end - left) * width - 1) // (right - left)
             begin, end = column_start[first], column_start[last] + column_count[last]
             line[begin:end] = 0
-            for a in range(row_count[i]):
-                y, share = row_start[i] + a, row_share[i, a]
+            share, last_line = 0, row_start[i] + row_count[i] - 1
+            for y in range(row_start[i], last_line + 1):
+                share += row_share[i, y - row_start[i]]
+                # Lines that are alike are added up at once: a brick is six of them.
+                if y < last_line and _alike(words, copy, y) and not (pooled and not _alike(words_before, copy, y)):
+                    continue
                 if pooled:
                     for x in range(begin, end):
                         line[x] += share * _brighter(colours[screens[copy, y, x]], colours[before[copy, y, x]])
                 else:
                     for x in range(begin, end):
                         line[x] += share * colours[screens[copy, y, x]]
+                share = 0
             for j in range(first, last + 1):
                 red, green, blue = whole // 2, whole // 2, whole // 2
                 for b in range(column_count[j]):
-                    value, share = line[column_start[j] + b], column_share[j, b]
-                    red += share * (value & _FIELD)
+                    value, part = line[column_start[j] + b], column_share[j, b]
+                    red += part * (value & _FIELD)
                     if channels > 1:
-                        green += share * (value >> _BITS & _FIELD)
-                        blue += share * (value >> 2 * _BITS)
+                        green += part * (value >> _BITS & _FIELD)
+                        blue += part * (value >> 2 * _BITS)
                 pictures[copy, i, j, 0] = red * inverse >> _PRECISION
                 if channels > 1:
                     pictures[copy, i, j, 1] = green * inverse >> _PRECISION
@@ -171,6 +176,15 @@ def _changed(words: Any, shown: Any, copy: int, y: int, low: int, high: int) -> 
             low, high = min(low, 8 * word), max(high, 8 * word + 8)
             shown[copy, y, word] = words[copy, y, word]
     return low, high
+
+
+@njit(cache=True)
+def _alike(words: Any, copy: int, y: int) -> bool:
+    """Whether a line and the next one are the same."""
+    differ = np.uint64(0)
+    for word in range(_WORDS):
+        differ |= words[copy, y, word] ^ words[copy, y + 1, word]
+    return not differ
 
 
 @njit(cache=True)

@@ -55,9 +55,9 @@ class Painter:
         for first in range(0, len(scenes), _CHUNK):
             part = slice(first, min(first + _CHUNK, len(scenes)))
             fill(part)
-            rows = np.arange(part.stop - first)
-            self._view.update(rows, self._screens, None)
-            out[part] = self._view.pictures[rows]
+            count = part.stop - first
+            self._view.update(np.arange(count), self._screens, None)
+            out[part] = self._view.pictures[:count]
         return out
 
     def _compose(self, scenes: NDArray[np.float64]) -> Callable[[slice], None]:

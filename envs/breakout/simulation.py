@@ -10,13 +10,13 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from ..registry import UsageError
-from ..simulation import Simulation
+from ..simulation import Simulation, discrete_actions
 from . import ram as memory
 from .emulator import FIRE, FULL_ACTIONS, MINIMAL_ACTIONS, NOOP
 from .fleet import Fleet
 from .picture import Pictures, greys
 from .workers import WorkerFleet
-from .world import PLAYFIELD, Breakout, check_view
+from .world import PLAYFIELD, Breakout, check_view, is_whole
 
 LifeLoss = Literal["ignore", "terminate", "continue"]
 _STATE = ("emulator", "screen", "before", "history", "action", "goes_on")
@@ -33,7 +33,7 @@ class BreakoutSimulation(Simulation):
             ("sticky actions", Machado et al. 2018, arXiv 1709.06009), in [0, 1].
         full_action_space: Whether all 18 actions of the console can be chosen, instead of the 4 that do something.
         noop_max: A new game begins with 1 to so many frames without action, drawn uniformly; 0: none.
-        fire_reset: Whether a new game begins with the serve.
+        fire_reset: Whether a new game, and each new life of ``continue``, begins with the serve.
         life_loss: What the loss of a life does: ``ignore`` nothing, ``terminate`` ends the episode, ``continue`` ends
             it too, and the next one goes on with the next life (unless ``reset`` is given a seed or factors).
         max_pool: Whether a picture shows the brighter of the last two frames, pixel by pixel.
@@ -71,20 +71,21 @@ class BreakoutSimulation(Simulation):
     ) -> None:
         if life_loss not in get_args(LifeLoss):
             raise UsageError(f"life_loss must be one of {', '.join(get_args(LifeLoss))}, got {life_loss!r}")
-        if not 0 <= repeat_action_probability <= 1:
-            raise UsageError(f"repeat_action_probability must be in [0, 1], got {repeat_action_probability}")
+        sticky = repeat_action_probability
+        if not isinstance(sticky, int | float | np.number) or not 0 <= sticky <= 1:
+            raise UsageError(f"repeat_action_probability must be in [0, 1], got {sticky!r}")
         self.num_envs = _whole("num_envs", num_envs, 1)
         self.noop_max = _whole("noop_max", noop_max, 0)
         self.frame_stack = _whole("frame_stack", frame_stack, 1)
         self.frame_skip = _check_skip(frame_skip)
-        self.repeat_action_probability = float(repeat_action_probability)
+        self.repeat_action_probability = float(sticky)
         self.fire_reset, self.life_loss = bool(fire_reset), life_loss
         crop, size = check_view(crop, image_size)
         self.world = Breakout(image_size=image_size, crop=crop, grayscale=grayscale)
         self.factor_names = memory.FACTOR_NAMES
         self.action_meanings = tuple(FULL_ACTIONS) if full_action_space else MINIMAL_ACTIONS
         self._numbers = [FULL_ACTIONS.index(name) for name in self.action_meanings]
-        self.action_space = spaces.Discrete(len(self._numbers))
+        self.action_space: spaces.Discrete = spaces.Discrete(len(self._numbers))
         channels = 1 if grayscale else 3
         self.observation_space = spaces.Box(0, 255, (*size, channels * self.frame_stack), np.uint8)
 
@@ -142,7 +143,8 @@ class BreakoutSimulation(Simulation):
         self, actions: Any, rows: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         moving = self._everything if rows is None else rows
-        numbers = self._check_actions(actions, moving)
+        codes = discrete_actions(actions, self.action_space, self.num_envs, rows)
+        numbers = [self._numbers[code] for code in codes[moving].tolist()]
         lives = self._fleet.ram[moving, memory.LIVES_ADDRESS]
         indices = moving.tolist()
         plans = [self._plan(row, number) for row, number in zip(indices, numbers, strict=True)]
@@ -158,17 +160,6 @@ class BreakoutSimulation(Simulation):
             self._history[moving, :-1] = self._history[moving, 1:]
             self._history[moving, -1] = self._view.pictures[moving]
         return rewards, terminated
-
-    def _check_actions(self, actions: Any, moving: NDArray[np.int64]) -> list[int]:
-        """The console's actions, of the copies that move."""
-        try:
-            chosen = np.asarray(actions)[moving]
-        except (ValueError, IndexError) as error:
-            raise UsageError(f"actions need the shape [{self.num_envs}]: {error}") from error
-        known = len(self._numbers)
-        if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or ((chosen < 0) | (chosen >= known)).any():
-            raise UsageError(f"actions are whole numbers from 0 to {known - 1}, [{self.num_envs}], got {actions!r}")
-        return [self._numbers[code] for code in chosen.tolist()]
 
     def _plan(self, row: int, action: int) -> list[int]:
         """The action of every frame of a step."""
@@ -220,9 +211,10 @@ class BreakoutSimulation(Simulation):
         if not isinstance(state, Mapping) or set(state) != set(_STATE):
             raise UsageError(f"a state of Breakout holds {', '.join(_STATE)}; this is something else")
         for name, kept in screens.items():
-            given = state[name]
-            if (kept is None) != (given is None) or (kept is not None and np.shape(given) != kept[row].shape):
+            if not _fits(state[name], None if kept is None else kept[row]):
                 raise UsageError(f"the state's {name!r} belongs to other options of Breakout than these")
+        if state["action"] not in range(len(FULL_ACTIONS)):
+            raise UsageError(f"the state's 'action' must be 0 to {len(FULL_ACTIONS) - 1}, got {state['action']!r}")
         self._fleet.load(row, state["emulator"])
         for name, kept in screens.items():
             if kept is not None:
@@ -235,9 +227,16 @@ class BreakoutSimulation(Simulation):
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+    if not is_whole(value) or value < least:
         raise UsageError(f"{name} must be a whole number, {least} or more, got {value!r}")
     return int(value)
+
+
+def _fits(given: Any, own: NDArray[np.uint8] | None) -> bool:
+    """Whether an entry of a state can take the place of one's own."""
+    if given is None or own is None:
+        return given is own
+    return isinstance(given, np.ndarray) and (given.shape, given.dtype) == (own.shape, own.dtype)
 
 
 def _check_skip(frame_skip: Any) -> tuple[int, int]:

@@ -29,6 +29,11 @@ _BALL_X, _BALL_Y, _PADDLE = (8, 151), (94, 185), (8, 145)
 """Where ball and paddle can be without touching anything, in pixels, the end excluded."""
 
 
+def is_whole(value: Any) -> bool:
+    """Whether an option is a whole number."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def check_view(crop: Sequence[int] | None, image_size: int | None) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """The crop, and the size of the picture, that two options stand for.
 
@@ -39,8 +44,8 @@ def check_view(crop: Sequence[int] | None, image_size: int | None) -> tuple[tupl
     Raises:
         UsageError: The crop is no part of the screen, or the picture is larger than the crop.
     """
-    given = SCREEN if crop is None else tuple(crop)
-    if len(given) != 4 or not all(isinstance(line, int | np.integer) for line in given):
+    given = SCREEN if crop is None else tuple(crop) if isinstance(crop, Sequence | np.ndarray) else ()
+    if len(given) != 4 or not all(map(is_whole, given)):
         raise UsageError(f"crop must be four whole numbers (top, bottom, left, right), got {crop!r}")
     top, bottom, left, right = (int(line) for line in given)
     if not (0 <= top < bottom <= SCREEN[1] and 0 <= left < right <= SCREEN[3]):
@@ -49,7 +54,7 @@ def check_view(crop: Sequence[int] | None, image_size: int | None) -> tuple[tupl
     if image_size is None:
         return (top, bottom, left, right), (height, width)
     most = min(height, width)
-    if not isinstance(image_size, int | np.integer) or isinstance(image_size, bool) or not 1 <= image_size <= most:
+    if not is_whole(image_size) or not 1 <= image_size <= most:
         raise UsageError(f"image_size must be 1 to {most} (the crop is {height} x {width}) or None, got {image_size!r}")
     return (top, bottom, left, right), (int(image_size), int(image_size))
 
@@ -101,12 +106,12 @@ class Breakout(World):
             raise UsageError(f"bricks must be one of {', '.join(get_args(Bricks))}, got {bricks!r}")
         if renderer not in get_args(Renderer):
             raise UsageError(f"renderer must be one of {', '.join(get_args(Renderer))}, got {renderer!r}")
-        if paddle_width not in memory.PADDLE_WIDTHS:
+        if not is_whole(paddle_width) or paddle_width not in memory.PADDLE_WIDTHS:
             raise UsageError(f"paddle_width must be 12 or 16, got {paddle_width!r}")
-        if not 1 <= gap < memory.BRICK_COLUMNS:
-            raise UsageError(f"gap must be 1 to {memory.BRICK_COLUMNS - 1} columns, got {gap}")
+        if not is_whole(gap) or not 1 <= gap < memory.BRICK_COLUMNS:
+            raise UsageError(f"gap must be 1 to {memory.BRICK_COLUMNS - 1} columns, got {gap!r}")
         counts = (0, 1, 2, 3, 6) if bricks == "rotate" else range(memory.BRICK_COLUMNS + 1)
-        if brick_factors not in counts:
+        if not is_whole(brick_factors) or brick_factors not in counts:
             raise UsageError(f"brick_factors must be one of {', '.join(map(str, counts))}, got {brick_factors!r}")
         self._crop, size = check_view(crop, image_size)
         self._paddle_width, self._bricks, self._brick_factors, self._gap = paddle_width, bricks, brick_factors, gap
@@ -153,7 +158,7 @@ class Breakout(World):
         elif self._brick_factors:
             from_gap = (np.arange(memory.BRICK_COLUMNS) - own[..., None]) % memory.BRICK_COLUMNS
             standing = np.repeat(from_gap >= self._gap, memory.BRICK_ROWS // self._brick_factors, axis=1)
-        scene[:, memory.BRICK] = standing.reshape(len(rows), -1)
+        scene[:, memory.BRICK] = standing.reshape(len(rows), memory.BRICKS)
         return scene
 
     def render(self, factors: IntArray) -> NDArray[np.uint8]:
@@ -192,7 +197,7 @@ class Breakout(World):
 def _grid(option: str, count: int, span: tuple[int, int]) -> IntArray:
     """``count`` places in the middle of a span of pixels, at equal distances."""
     length = span[1] - span[0]
-    if not isinstance(count, int | np.integer) or isinstance(count, bool) or not 1 <= count <= length:
+    if not is_whole(count) or not 1 <= count <= length:
         raise UsageError(f"{option} must be a whole number from 1 to {length}, got {count!r}")
     step = length // count
     places: IntArray = span[0] + (length - 1 - step * (count - 1)) // 2 + step * np.arange(count)
@@ -212,7 +217,7 @@ def _actions(space: FactorSpace, stride: int) -> tuple[Action, ...]:
         if size == 2:
             actions.append(Action(f"toggle {factor.name}", column, 1, math.pi, code))
         elif size > 2:
-            if not isinstance(stride, int | np.integer) or not 1 <= stride < size / 2:
+            if not is_whole(stride) or not 1 <= stride < size / 2:
                 raise UsageError(
                     f"stride must be 1 to below half of the {size} places of {factor.name}, got {stride!r}"
                 )

@@ -232,9 +232,11 @@ def test_the_follower_plays_and_the_random_policy_hardly_does() -> None:
         ("random", {"keep": 0.1}, r"^the policy 'random' has no option 'keep'; it takes: none$"),
         ("brownian", {"epsilon": 0.1}, r"^the policy 'brownian' has no option 'epsilon'; it takes: keep, step$"),
         ("brownian", {"keep": 1.0}, r"^keep must be a probability below 1, got 1.0$"),
+        ("brownian", {"keep": "x"}, r"^keep must be a probability below 1, got 'x'$"),
         ("brownian", {"step": 0}, r"^step must be positive, got 0$"),
         ("follower", {}, r"^the policy 'follower' plays Breakout alone; 'random' and 'brownian' play everything$"),
         ("mixture", {"parts": []}, r"^a mixture needs at least one policy$"),
+        ("mixture", {"parts": "random"}, r"^parts must be a list of names of policies, got 'random'$"),
         ("mixture", {"parts": ["ranodm"]}, r"^unknown policy 'ranodm' \(did you mean 'random'\?\)"),
     ],
 )
@@ -244,7 +246,12 @@ def test_policies_that_cannot_be_made_are_refused(name: str, options: dict[str, 
 
 
 def test_values_that_the_follower_refuses() -> None:
-    for options, message in (({"epsilon": 1.5}, "^epsilon must be"), ({"spread": -1.0}, "^spread must not be")):
+    for options, message in (
+        ({"epsilon": 1.5}, "^epsilon must be a probability, got 1.5$"),
+        ({"epsilon": "x"}, "^epsilon must be a probability, got 'x'$"),
+        ({"spread": -1.0}, "^spread must be a number of pixels, 0 or more, got -1.0$"),
+        ({"spread": None}, "^spread must be a number of pixels, 0 or more, got None$"),
+    ):
         with pytest.raises(UsageError, match=message):
             make_policy("follower", Game(1), **options)
     with pytest.raises(UsageError, match=r"^no policy acts in the space"):

@@ -95,6 +95,27 @@ def test_a_saved_game_goes_on_bit_by_bit(console: Watched) -> None:
         assert film(again) == expected
 
 
+def test_the_frame_before_is_that_of_the_game(console: Watched) -> None:
+    """Also where the first frame after a restart, a load or a setting is the last one: nothing is left of before."""
+    console.restart()
+    first = console.shown.copy()
+    console.run([FIRE] * 40)
+    saved, shown = console.save(), console.shown.copy()
+    console.run([RIGHT] * 10)
+    console.restart()
+    console.run([NOOP])
+    assert np.array_equal(console.earlier, first)
+    console.load(saved)
+    console.shown[:] = shown
+    console.run([NOOP])
+    assert np.array_equal(console.earlier, shown) and not np.array_equal(console.shown, shown)
+    console.place(scene(ball_x=80, ball_y=130, ball_vx=1, ball_vy=1))
+    placed = console.shown.copy()
+    assert np.array_equal(console.earlier, placed)
+    console.run([NOOP])
+    assert np.array_equal(console.earlier, placed) and not np.array_equal(console.shown, placed)
+
+
 def test_a_damaged_state_is_refused_and_the_game_goes_on(console: Watched) -> None:
     console.restart()
     console.run([FIRE] * 30)

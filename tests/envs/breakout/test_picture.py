@@ -109,3 +109,24 @@ def test_the_ball_is_never_lost_between_the_pixels(size: int, least: int, typica
         [world.render_scene(part)[:, :above_paddle, :, 0].max((1, 2)) for part in np.array_split(rows, 8)]
     )
     assert (peaks.min(), np.median(peaks)) == (least, typical) and peaks.max() <= 200
+
+
+@pytest.mark.parametrize(
+    ("size", "grayscale", "least"), [(64, False, 50), (64, True, 30), (84, False, 83), (84, True, 50)]
+)
+def test_the_ball_is_seen_wherever_no_brick_hides_it(size: int, grayscale: bool, least: int) -> None:
+    """The largest difference, over all places from the ceiling to the paddle, to the same picture without a ball."""
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(8, 151), np.arange(32, 193)))
+    rows = np.zeros((len(x), len(FACTOR_NAMES)))
+    rows[:, :2] = np.stack([x, y], axis=1)
+    rows[:, ram.PADDLE_WIDTH], rows[:, ram.LIVES] = 16, 5
+    rows[:, ram.PADDLE_X] = np.where(x < 80, 120, 20)  # out of the way
+    without = rows[[0, -1]].copy()
+    without[:, :2] = ram.NO_BALL
+    world = Breakout(image_size=size, grayscale=grayscale, renderer="drawn")
+    right, left = world.render_scene(without).astype(np.int16)
+    seen = []
+    for part in np.array_split(rows, 12):
+        base = np.where((part[:, ram.BALL_X] < 80)[:, None, None, None], right, left)
+        seen.append(np.abs(world.render_scene(part) - base).max((1, 2, 3)))
+    assert np.concatenate(seen).min() == least

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from ale_py import roms
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
@@ -71,12 +77,10 @@ def test_the_picture_shows_the_factors(grayscale: bool) -> None:
     observations, infos = envs.reset(seed=3)
     rng = np.random.default_rng(1)
     checked = 0
-    for number in range(120):
+    for _ in range(120):
         fine = settable(infos["factors"])
-        # The game builds its wall in the first frames, and the memory is ahead of the picture in that.
-        if number > 10:
-            assert np.array_equal(observations[fine], world.render_scene(infos["factors"][fine]))
-            checked += int(fine.sum())
+        assert np.array_equal(observations[fine], world.render_scene(infos["factors"][fine]))
+        checked += int(fine.sum())
         random = rng.integers(0, 4, 6)
         observations, _, terminated, _, infos = envs.step(
             np.where(rng.random(6) < 0.3, random, follow(infos["factors"]))
@@ -290,12 +294,14 @@ def test_starts_that_cannot_be_are_refused(options: dict[str, Any], message: str
         ({"frame_skip": 0}, "frame_skip must be a whole number, 1 or more, got 0"),
         ({"frame_skip": (4, 4)}, r"frame_skip must be a whole number or two of them, the first smaller, got \(4, 4\)"),
         ({"repeat_action_probability": 1.5}, r"repeat_action_probability must be in \[0, 1\], got 1.5"),
+        ({"repeat_action_probability": "often"}, r"repeat_action_probability must be in \[0, 1\], got 'often'"),
         ({"noop_max": -1}, "noop_max must be a whole number, 0 or more, got -1"),
         ({"life_loss": "weep"}, "life_loss must be one of ignore, terminate, continue, got 'weep'"),
         ({"frame_stack": 0}, "frame_stack must be a whole number, 1 or more, got 0"),
         ({"num_workers": -1}, "num_workers must be a whole number, 0 or more, got -1"),
         ({"image_size": 200}, "image_size must be 1 to 144"),
         ({"crop": (40, 30, 0, 160)}, "crop must lie in"),
+        ({"crop": 64}, "crop must be four whole numbers"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], message: str) -> None:
@@ -303,13 +309,40 @@ def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], messag
         BreakoutSimulation(1, **options)
 
 
-@pytest.mark.parametrize("actions", [[4, 0], [-1, 0], [0], [0.5, 1.0], [[0, 0], [0, 0]], None])
+@pytest.mark.parametrize("actions", [[4, 0], [-1, 0], [0], [0, 0, 0], [0.5, 1.0], [[0, 0], [0, 0]], None])
 def test_actions_that_are_none_are_refused(actions: Any) -> None:
     envs = gym.make_vec(ID, 2)
     envs.reset(seed=0)
-    with pytest.raises(UsageError, match=r"^actions (are whole numbers from 0 to 3|need the shape)"):
+    before = envs.get_state()
+    with pytest.raises(
+        UsageError, match=r"^(actions must be whole numbers \[2\]|there is no action -?\d; actions are 0 to 3)"
+    ):
         envs.step(actions)
+    assert envs.get_state()[0]["simulation"]["emulator"] == before[0]["simulation"]["emulator"]
     envs.close()
+
+
+@pytest.mark.parametrize("made", [gym.make, gym.make_vec])
+def test_options_that_there_are_not_are_refused(made: Any) -> None:
+    with pytest.raises(
+        UsageError, match=r"^Breakout has no option 'frameskip' \(did you mean 'frame_skip'\?\); it takes"
+    ):
+        made(ID, frameskip=4)
+
+
+def test_without_its_emulator_or_its_game_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise FileNotFoundError(f"no file\n{name}.bin")
+
+    monkeypatch.setattr(roms, "get_rom_path", missing)
+    with pytest.raises(UsageError, match=r"^the game 'breakout' of ale-py cannot be read: no file breakout.bin$"):
+        BreakoutSimulation(1)
+    monkeypatch.setattr(roms, "get_rom_path", lambda name: None)
+    with pytest.raises(UsageError, match=r"^ale-py brings no game 'breakout' here"):
+        BreakoutSimulation(1)
+    code = f"import sys; sys.modules['ale_py'] = None; import gymnasium, equiworld; gymnasium.make('{ID}')"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "UsageError: Breakout needs ale-py, version 0.11 or later" in out.stderr.splitlines()[-1]
 
 
 def test_a_state_continues_with_all_that_is_shown() -> None:
@@ -338,11 +371,116 @@ def test_a_state_continues_with_all_that_is_shown() -> None:
         plain.set_state(states)
     with pytest.raises(UsageError, match=r"^a state of Breakout holds emulator, screen, "):
         plain.simulation.set_state(0, {"emulator": b""})
-    damaged = {**plain.simulation.get_state(0), "emulator": b"nonsense"}
-    with pytest.raises(UsageError, match=r"^the state of the emulator cannot be restored"):
-        plain.simulation.set_state(0, damaged)
+    for name, entry, message in (
+        ("emulator", b"nonsense", "the state of the emulator cannot be restored"),
+        ("emulator", None, "the state of the emulator cannot be restored"),
+        ("history", np.zeros((1, 64, 64, 3)), "the state's 'history' belongs to other options"),
+        ("screen", "dark", "the state's 'screen' belongs to other options"),
+        ("action", 18, "the state's 'action' must be 0 to 17, got 18"),
+    ):
+        with pytest.raises(UsageError, match=f"^{message}"):
+            plain.simulation.set_state(0, {**plain.simulation.get_state(0), name: entry})
     for one in (envs, other, plain):
         one.close()
+
+
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_many_games_are_single_ones_bit_by_bit(mode: str) -> None:
+    """Over ends of lives and games, with everything drawn at random that can be."""
+    options: dict[str, Any] = {"life_loss": "continue", "noop_max": 9, "fire_reset": True, "frame_skip": (2, 6)}
+    options |= {"max_pool": True, "frame_stack": 2, "max_episode_steps": 60}
+    envs = gym.make_vec(ID, 3, autoreset_mode=mode, **options)
+    singles = [gym.make(ID, **options) for _ in range(3)]
+    seen, infos = envs.reset(seed=7)
+    shown = [one.reset(seed=7 + row) for row, one in enumerate(singles)]
+    over, ends = np.zeros(3, dtype=bool), 0
+    for action in np.random.default_rng(5).integers(0, 4, (150, 3)):
+        for row, (observation, info) in enumerate(shown):
+            assert np.array_equal(seen[row], observation) and info["lives"] == infos["lives"][row]
+            assert np.array_equal(infos["factors"][row], info["factors"])
+        if mode == "Disabled" and over.any():
+            envs.reset(options={"reset_mask": over})
+            for row in np.flatnonzero(over):
+                singles[row].reset()
+            over[:] = False
+        seen, rewards, terminated, truncated, infos = envs.step(action)
+        for row, one in enumerate(singles):
+            if over[row]:
+                shown[row] = one.reset()
+                continue
+            *what, ended, cut, info = one.step(action[row])
+            assert (what[1], ended, cut) == (rewards[row], terminated[row], truncated[row])
+            shown[row] = what[0], info
+            if mode == "SameStep" and (ended or cut):
+                assert np.array_equal(infos["final_obs"][row], what[0])
+                assert np.array_equal(infos["final_info"]["factors"][row], info["factors"])
+                shown[row] = one.reset()
+        over = (terminated | truncated) & (mode != "SameStep")
+        ends += int((terminated | truncated).sum())
+    assert ends > 8
+    envs.close()
+
+
+def test_a_second_wall_follows_the_first() -> None:
+    env = gym.make(ID, repeat_action_probability=0.0, crop=None, image_size=None)
+    row = one_ball(ball_x=80, ball_y=120, ball_vx=0, ball_vy=-1, paddle_x=70, score=431)
+    row[ram.BRICK] = 0
+    row[FACTOR_NAMES.index("brick_5_9")] = 1
+    observation, info = env.reset(seed=0, options={"factors": row})
+    bricks = []
+    for _ in range(40):
+        observation, _, _, _, info = env.step(int(follow(info["factors"][None])[0]))
+        bricks.append(int(info["factors"][ram.BRICK].sum()))
+    assert bricks[0] == 1 and 0 in bricks and 108 in bricks and bricks[-1] == 108
+    assert info["factors"][ram.SCORE] == 432
+    assert np.array_equal(observation[32:196], env.unwrapped.world.render_scene(info["factors"])[0, 32:196])
+
+
+def test_a_state_goes_on_in_another_process(tmp_path: Path) -> None:
+    """Saved as bytes, arrays and text alone: nothing that needs to be unpickled."""
+    env = gym.make(ID, frame_stack=2, max_pool=True).unwrapped
+    env.reset(seed=3)
+    for action in (1, 2, 2, 3, 0, 2):
+        env.step(action)
+    state = env.get_state()
+    emulator = np.frombuffer(state["simulation"].pop("emulator"), dtype=np.uint8)
+    pictures = {name: state["simulation"].pop(name) for name in ("screen", "before", "history")}
+    np.savez(tmp_path / "state.npz", emulator=emulator, rest=np.array(json.dumps(state)), **pictures)
+    code = f"""
+import hashlib, json, sys, gymnasium, numpy as np, equiworld
+kept = dict(np.load(sys.argv[1], allow_pickle=False))
+state = json.loads(str(kept.pop("rest")))
+state["simulation"] |= {{**kept, "emulator": kept.pop("emulator").tobytes()}}
+env = gymnasium.make("{ID}", frame_stack=2, max_pool=True).unwrapped
+env.set_state(state)
+digest = hashlib.sha256()
+for action in [1, 2, 3, 0] * 20:
+    observation, reward, terminated, _, info = env.step(action)
+    digest.update(observation.tobytes() + info["factors"].tobytes() + bytes([int(reward), terminated]))
+print(digest.hexdigest())
+"""
+    digest = hashlib.sha256()
+    for action in [1, 2, 3, 0] * 20:
+        observation, reward, terminated, _, info = env.step(action)
+        digest.update(observation.tobytes() + info["factors"].tobytes() + bytes([int(reward), terminated]))
+    command = [sys.executable, "-c", code, str(tmp_path / "state.npz")]
+    out = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == digest.hexdigest()
+
+
+def test_pooled_pictures_of_single_frames_have_no_past() -> None:
+    """The first step after a reset, or after a state, pools with the frame that it began at."""
+    env = gym.make(ID, max_pool=True, frame_skip=1, noop_max=1).unwrapped
+    first, _ = env.reset(seed=0)
+    after, state = env.step(2)[0], env.get_state()
+    then = env.step(1)[0]
+    for _ in range(60):
+        env.step(1)
+    assert np.array_equal(env.reset(seed=0)[0], first) and np.array_equal(env.step(2)[0], after)
+    for _ in range(60):
+        env.step(3)
+    env.set_state(state)
+    assert np.array_equal(env.step(1)[0], then)
 
 
 def test_workers_come_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,6 +166,9 @@ def test_a_world_travels_between_processes() -> None:
         ({"brick_factors": 4}, "brick_factors must be one of 0, 1, 2, 3, 6, got 4"),
         ({"bricks": "toggle", "brick_factors": 19}, "brick_factors must be one of 0, 1, 2"),
         ({"gap": 18}, "gap must be 1 to 17 columns, got 18"),
+        ({"gap": 2.5}, "gap must be 1 to 17 columns, got 2.5"),
+        ({"brick_factors": True}, "brick_factors must be one of 0, 1, 2, 3, 6, got True"),
+        ({"crop": 64}, "crop must be four whole numbers"),
         ({"stride": 4}, "stride must be 1 to below half of the 8 places of ball_y, got 4"),
         ({"image_size": 145}, r"image_size must be 1 to 144 \(the crop is 164 x 144\) or None, got 145"),
         ({"crop": (0, 211, 0, 160)}, "crop must lie in rows 0 to 210 and columns 0 to 160"),
@@ -177,6 +180,12 @@ def test_a_world_travels_between_processes() -> None:
 def test_options_that_cannot_be_used_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}"):
         make_world("breakout", **options)
+
+
+def test_no_states_have_no_pictures() -> None:
+    for world in (Breakout(), Breakout(renderer="drawn")):
+        assert world.render(np.zeros((0, 4), dtype=np.int64)).shape == (0, 64, 64, 3)
+        assert world.render_scene(np.zeros((0, 116))).shape == (0, 64, 64, 3)
 
 
 def test_states_that_are_none_are_refused() -> None:
