@@ -172,6 +172,13 @@ def test_actions_that_do_something_else_than_they_are_said_to(tmp_path: Path) ->
         few.world.act(few.generative_factors([0]), [7])
 
 
+def test_messages_name_a_few_factors_only(tmp_path: Path) -> None:
+    collect(Plan("equiworld/Breakout-v0", env_options={"image_size": 20}), 30, tmp_path / "a.h5", num_envs=1)
+    data = RecordedDataset(tmp_path / "a.h5")
+    with pytest.raises(UsageError, match=r"ball_x=-1, .*, brick_0_1=1 and 108 more was never recorded$"):
+        data.world.act(data.generative_factors([0]), [3])
+
+
 def by_hand(path: Path, **header: Any) -> Path:
     """Two episodes of three pictures, the same in both, with a factor that they do not determine."""
     settings = {"observation_space": spaces.Box(0, 255, (4, 4), np.uint8), "action_space": spaces.Discrete(2, start=5)}

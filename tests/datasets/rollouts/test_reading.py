@@ -431,6 +431,29 @@ def test_the_writer_forgets_what_is_not_whole(tmp_path: Path) -> None:
         assert np.array_equal(found.all(name), expected(name, kept))
 
 
+def test_seeds_have_sixty_four_bits(tmp_path: Path) -> None:
+    header = Header(spaces.Box(0, 1, (1,)), spaces.Discrete(2))
+    rows = {"observation": np.zeros((1, 1), np.float32), "action": []}
+    with RolloutWriter(tmp_path / "a.h5", header) as writer:
+        for seed in (-2, 2**64 - 1, 2**70):
+            with pytest.raises(UsageError, match="the seed of an episode is 0 to"):
+                writer.append(rows, seed)
+            writer.discard()
+        for seed in (-1, 2**63, 2**64 - 2):
+            writer.append(rows, seed)
+    seeds = Rollouts(tmp_path / "a.h5").seeds
+    assert [int(seed) % 2**64 for seed in seeds[1:]] == [2**63, 2**64 - 2] and seeds[0] == -1
+
+
+def test_the_first_episode_lasts_at_once(tmp_path: Path) -> None:
+    header = Header(spaces.Box(0, 1, (1,)), spaces.Discrete(2))
+    writer = RolloutWriter(tmp_path / "a.h5", header, every=1e9)
+    for _ in range(3):
+        writer.append({"observation": np.zeros((1, 1), np.float32), "action": []})
+    writer.abandon()
+    assert Rollouts(tmp_path / "a.h5").episodes == 1
+
+
 def test_a_file_is_not_overwritten_and_not_made_of_nothing(tmp_path: Path, path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         RolloutWriter(path, HEADER)
