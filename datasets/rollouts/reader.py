@@ -142,10 +142,13 @@ class _Chunks:
 
     @cached_property
     def places(self) -> list[tuple[int, int, int]]:
-        """Where each chunk lies in the file, its size there, and 0 if it is compressed."""
+        """Where each chunk lies in the file (-1 if it does not), its size there, and 0 if it is compressed."""
         found = [(-1, 0, 0)] * -(-len(self.dataset) // self.chunk)
+        end = os.fstat(self.handle).st_size
 
         def keep(chunk: Any) -> None:
+            if chunk.byte_offset + chunk.size > end:
+                return  # damaged: what is said to be there cannot be
             found[chunk.chunk_offset[0] // self.chunk] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
 
         try:

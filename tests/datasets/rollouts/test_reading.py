@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,18 @@ def test_files_that_are_none(path: Path, tmp_path: Path) -> None:
         Rollouts(tmp_path / "foreign.h5")
 
 
-def test_no_byte_of_a_file_can_be_damaged_without_a_clear_word_or_no_effect(path: Path, tmp_path: Path) -> None:
+def test_chunks_that_are_said_to_lie_nowhere(path: Path, tmp_path: Path) -> None:
+    with h5py.File(path) as file:
+        place = file["observation"].id.get_chunk_info(0).byte_offset
+    content = path.read_bytes()
+    assert content.count(struct.pack("<Q", place)) == 1
+    for wrong in (2**63 + 5, 2**40):
+        (tmp_path / "copy.h5").write_bytes(content.replace(struct.pack("<Q", place), struct.pack("<Q", wrong)))
+        with pytest.raises(RolloutError, match="rows 0 and on of /observation are missing"):
+            Rollouts(tmp_path / "copy.h5").read("observation", [0])
+
+
+def test_damage_is_told_in_one_line_where_it_is_noticed(path: Path, tmp_path: Path) -> None:
     content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
     copy, told = tmp_path / "copy.h5", 0
     for place in rng.integers(0, len(content), 60).tolist():
