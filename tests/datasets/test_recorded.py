@@ -257,6 +257,8 @@ def test_by_name(path: Path) -> None:
     assert not torch.equal(clean, noisy) and torch.equal(noisy, data.images([3]))
     with pytest.raises(UsageError, match="has no option 'period'; it takes: "):
         load(str(path), period=5)
+    with pytest.raises(UsageError, match=r"'flatlnd' .*, and the paths of recorded rollouts \(FILE.h5"):
+        load("flatlnd")
 
 
 # Training and evaluation
@@ -303,6 +305,27 @@ def test_continuous_worlds_say_what_cannot_be_measured(fitted: Callable[..., Pat
     missing = json.loads((run / "metrics.json").read_text())["missing"]
     assert {"alignment", "angles", "group_errors", "decomposition", "prediction", "lsbd"} <= missing.keys()
     assert all("\n" not in reason and reason for reason in missing.values())
+
+
+def test_a_file_that_has_moved_or_grown(
+    fitted: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = record(tmp_path / "g.h5", "FlatLandContinuous", 200)
+    run = fitted("vae", file)
+    content = file.read_bytes()
+    collect(
+        Plan("equiworld/FlatLandContinuous-v0", env_options={**SMALL, "max_episode_steps": 20}), 260, file, resume=True
+    )
+    capsys.readouterr()
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 1
+    assert "/split.npz is damaged or of another run: the split covers " in capsys.readouterr().err
+    (tmp_path / "moved.h5").write_bytes(content)
+    file.unlink()
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 2
+    assert capsys.readouterr().err.endswith(f": there is no rollout file {file}\n")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(file), str(tmp_path / "moved.h5")))
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 0
 
 
 def test_pictures_alone_can_be_trained_on(fitted: Callable[..., Path], tmp_path: Path) -> None:
