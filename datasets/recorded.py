@@ -28,6 +28,7 @@ IntArray = NDArray[np.int64]
 
 SplitBy = Literal["auto", "episodes", "states"]
 _ENOUGH = 0.5  # of the states that a part of the split is to have
+_NAMED = 8  # factors of a state that a message names
 _SPLIT = 13  # keeps these draws apart from others with the same seed
 
 
@@ -102,7 +103,9 @@ class RecordedWorld(World):
         return numbers
 
     def _named(self, row: NDArray[Any]) -> str:
-        return ", ".join(f"{name}={value:g}" for name, value in zip(self.factors.names, row.tolist(), strict=True))
+        values = [f"{name}={value:g}" for name, value in zip(self.factors.names, row.tolist(), strict=True)]
+        more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
+        return ", ".join(values[:_NAMED]) + more
 
     def render(self, factors: NDArray[Any]) -> NDArray[np.uint8]:
         """Refused: a file has pictures of rows, which ``RecordedDataset`` gives."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from ..envs.registry import Registry
+from ..envs.registry import Registry, UsageError
 from .factors import FactorDataset
 from .noise import NoiseOptions
 
@@ -35,7 +35,10 @@ class DatasetRegistry(Registry[DatasetSpec]):
 
     def __getitem__(self, name: str) -> DatasetSpec:
         if not is_path(name):
-            return super().__getitem__(name)
+            try:
+                return super().__getitem__(name)
+            except UsageError as error:
+                raise UsageError(f"{error}, and the paths of recorded rollouts (FILE.h5, a folder/)") from None
         from .recorded import RolloutOptions, recorded
 
         return DatasetSpec(RolloutOptions, partial(recorded, name))

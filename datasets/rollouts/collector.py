@@ -16,7 +16,7 @@ from ...envs.registry import UsageError
 from ..randomness import numpy_generator
 from .codec import Packed
 from .copies import Copies, OneCopy
-from .layout import Header, flatten, versions
+from .layout import Header, flatten
 from .writer import RolloutWriter
 
 Rows = dict[str, NDArray[Any]]
@@ -144,7 +144,7 @@ def collect(
                 raise UsageError(
                     f"{path} was collected otherwise and cannot be continued: {', '.join(different)} differ"
                 )
-            if writer.header.versions != versions():
+            if writer.header.versions != header.versions:
                 note = "other versions of the libraries began this file; with these what follows may differ"
             before = writer.steps
             if before < steps:

@@ -65,10 +65,15 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     top = _Parser(prog=_NAME, description="Recorded rollouts in HDF5.", allow_abbrev=False)
     commands = top.add_subparsers(dest="command", required=True, metavar="collect | info | export | import")
-    made = commands.add_parser("collect", help="play an environment and record it", allow_abbrev=False)
+    made = commands.add_parser(
+        "collect",
+        help="play an environment and record it",
+        description="Plays an environment and records it. Ctrl-C stops; whole episodes are kept, and --resume goes on.",
+        allow_abbrev=False,
+    )
     made.add_argument("--env", required=True, help="id of a Gymnasium environment; module:id imports a module first")
     made.add_argument("--policy", default="random", help=f"{', '.join(POLICIES.names())} (default: random)")
-    made.add_argument("--steps", required=True, type=_number, help="steps that the file is to hold")
+    made.add_argument("--steps", required=True, type=_number, help="steps in the end, of all shards together")
     made.add_argument("--out", required=True, type=Path, help="the file; a folder with --shards or --shard")
     made.add_argument("--seed", type=_number, default=0, help="source of everything random (default: 0)")
     made.add_argument("--num-envs", type=_number, default=16, help="copies that are played at once (default: 16)")
@@ -79,19 +84,26 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--shards", type=_number, metavar="K", help="collect into K files, by K processes")
     made.add_argument("--shard", type=_shard, metavar="I/K", help="collect the I-th of K files, counted from 0")
     made.set_defaults(run=_collect)
-    told = commands.add_parser("info", help="say what is in a file", allow_abbrev=False)
+    about = "say what is in a file"
+    told = commands.add_parser("info", help=about, description=_sentence(about), allow_abbrev=False)
     told.add_argument("file", help="a file, a folder of shards, or a pattern")
     told.set_defaults(run=_info)
-    given = commands.add_parser("export", help="write a file as a data set of Minari", allow_abbrev=False)
+    about = "write a file as a data set of Minari, where Minari keeps its data sets (MINARI_DATASETS_PATH)"
+    given = commands.add_parser("export", help=about, description=_sentence(about), allow_abbrev=False)
     given.add_argument("file", help="a file, a folder of shards, or a pattern")
     given.add_argument("--id", required=True, help="of the data set, such as equiworld/flatland/random-v0")
     given.set_defaults(run=_export)
-    taken = commands.add_parser("import", help="write a data set of Minari as a file", allow_abbrev=False)
+    about = "write a data set of Minari as a file"
+    taken = commands.add_parser("import", help=about, description=_sentence(about), allow_abbrev=False)
     taken.add_argument("--id", required=True, help="of a data set that Minari has on this machine")
     taken.add_argument("--out", required=True, type=Path, help="the file")
     taken.add_argument("--compression", default="lz4", help=f"{', '.join(COMPRESSIONS)} (default: lz4)")
     taken.set_defaults(run=_import)
     return top
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,8 +168,7 @@ def _collect(asked: argparse.Namespace, given: list[str]) -> int:
             done = run(lambda steps: progress.update(task, completed=steps), stop)
         except OSError as error:
             if isinstance(error.errno, int):
-                kept = "what was whole is kept, and --resume goes on with it"
-                raise OSError(error.errno, f"{error.strerror}; {kept}", str(place)) from error
+                raise OSError(error.errno, f"{error.strerror}; {_kept(place)}", str(place)) from error
             raise
     if done.note:
         console.print(f"beware: {done.note}", highlight=False, soft_wrap=True, markup=False)
@@ -169,6 +180,18 @@ def _collect(asked: argparse.Namespace, given: list[str]) -> int:
     again = shlex.join([*given, *([] if asked.resume else ["--resume"])])
     sys.stderr.write(f"rollouts: interrupted; {place} holds {held}; continue with: {_NAME} {again}\n")
     return 128 + stop.signal
+
+
+def _kept(place: Path) -> str:
+    """What a collection that failed has left behind."""
+    try:
+        with Rollouts(place) as rollouts:
+            held = f"{rollouts.episodes} whole episodes with {rollouts.steps} steps"
+    except UsageError:
+        return "there was no whole episode yet to be kept"
+    except OSError:  # it needs to be recovered, which cannot be done now
+        return "what was whole is kept, and --resume goes on with it"
+    return f"{held} are kept, and --resume goes on with them"
 
 
 def _runner(
@@ -207,7 +230,7 @@ def _import(asked: argparse.Namespace, given: list[str]) -> int:
 
     left_out = import_minari(asked.id, asked.out, compression=asked.compression)
     if left_out:
-        sys.stderr.write(f"rollouts: beware: infos that no column can hold are left out: {', '.join(left_out)}\n")
+        sys.stderr.write(f"rollouts: beware: no column can hold these, they are left out: {', '.join(left_out)}\n")
     with Rollouts(asked.out) as rollouts:
         _say(f"{asked.out}: {rollouts.episodes} episodes with {rollouts.steps} steps")
     return 0

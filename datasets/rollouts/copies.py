@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...envs.registry import UsageError, nearest
 from ...envs.world import World
-from .layout import Header, leaves, plain_action, plain_factor, unknown_factor
+from .layout import Header, leaves, plain_action, plain_factor, unknown_factor, versions
 
 
 def find_spec(env_id: str) -> Any:
@@ -51,6 +51,7 @@ class Copies:
         options: Keyword arguments of ``gymnasium.make``.
 
     Attributes:
+        id: The environment's id, with the module that registers it where that was given.
         envs: The vector environment.
         native: Whether it is one of its own kind.
         infos: What is known of all copies: arrays [N, ...] by name.
@@ -62,6 +63,8 @@ class Copies:
     def __init__(self, env_id: str, number: int, options: Mapping[str, Any] | None = None) -> None:
         self.options = dict(options or {})
         self.spec = find_spec(env_id)
+        module = env_id.rpartition(":")[0]
+        self.id = f"{module}:{self.spec.id}" if module else self.spec.id
         if number < 1:
             raise UsageError(f"the number of copies must be 1 or more, got {number}")
         self.envs: VectorEnv[Any, Any, Any]
@@ -160,7 +163,7 @@ class Copies:
         return Header(
             observation_space,
             action_space,
-            environment={"id": self.spec.id, "options": self.options},
+            environment={"id": self.id, "options": self.options},
             spec=text,
             policy=dict(policy),
             seed=seed,
@@ -169,6 +172,7 @@ class Copies:
             actions=self._actions(),
             plain_actions=world is not None and _moves_plainly(type(world)),
             commutes=world is None or world.commutes,
+            versions=versions(self.spec.entry_point),
         )
 
     def _factors(self) -> tuple[dict[str, Any], ...]:

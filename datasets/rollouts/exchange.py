@@ -20,6 +20,8 @@ from .writer import RolloutWriter
 
 _HEADER = "equiworld_rollouts"
 """Where a Minari data set that was exported from here keeps the header of its file."""
+_DERIVED = ("observation_space", "action_space", "env_spec", "total_episodes", "total_steps", "dataset_size")
+"""What Minari says of a data set that the file says elsewhere."""
 
 
 def _minari() -> Any:
@@ -93,7 +95,7 @@ def _buffers(rollouts: Rollouts) -> Iterator[Any]:
         seed = int(rollouts.seeds[number])
         yield EpisodeBuffer(
             id=number,
-            seed=None if seed < 0 else seed,
+            seed=None if seed == -1 else seed % 2**64,
             observations=rollouts.observations(rows),
             actions=rollouts.actions(rows[:-1]),
             rewards=rollouts.read("reward", rows[:-1]),
@@ -115,7 +117,7 @@ def import_minari(dataset_id: str, out: Path | str, *, compression: str = "lz4")
         compression: ``lz4``, ``zstd`` or ``none``.
 
     Returns:
-        Names of infos that no column can hold, such as text.
+        What no column can hold: names of infos such as text, and options of resets.
 
     Raises:
         UsageError: Minari is not installed, it has no such data set, the file exists, or a space cannot be recorded.
@@ -139,7 +141,9 @@ def import_minari(dataset_id: str, out: Path | str, *, compression: str = "lz4")
     factors = infos.pop("factors", None)
     header = _header(metadata, spaces, factors)
     extra = [Column(name, values.dtype, values.shape[1:]) for name, values in infos.items()]
-    told = dataset.storage.get_episode_metadata(dataset.episode_indices)
+    told = list(dataset.storage.get_episode_metadata(dataset.episode_indices))
+    if any(about.get("options") for about in told):
+        left_out.append("the options of resets")
     kind = None if factors is None else factors.dtype
     writer = RolloutWriter(out, header, factor_dtype=kind, extra=extra, compression=compression)
     try:
@@ -160,15 +164,14 @@ def _header(metadata: Mapping[str, Any], spaces: tuple[Any, Any], factors: NDArr
     spec = metadata.get("env_spec") or ""
     plain = json.loads(spec) if spec else {}
     count = 0 if factors is None else factors.shape[1]
-    kept = ("dataset_id", "minari_version", "algorithm_name", "author", "code_permalink", "description")
     return Header(
         *spaces,
         environment={"id": plain["id"], "options": plain.get("kwargs", {})} if plain else {},
         spec=spec,
         policy={"name": metadata["algorithm_name"], "options": {}} if "algorithm_name" in metadata else {},
         factors=tuple(unknown_factor(f"factor_{column}") for column in range(count)),
-        versions=dict(versions()),
-        origin={key: _plain(metadata[key]) for key in kept if key in metadata},
+        versions=versions(),
+        origin={key: _plain(value) for key, value in metadata.items() if key not in _DERIVED},
     )
 
 

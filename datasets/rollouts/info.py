@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 
 import h5py
@@ -49,10 +50,9 @@ def describe(rollouts: Rollouts) -> Iterator[tuple[str, str]]:
         yield name, f"{column.dtype}, {shape}; {_stored(rollouts, name)}"
     if size:
         yield "compression", f"{_bytes(raw)} in {_bytes(size)}, {raw / size:.1f} to 1"
-    for factor in header.factors:
-        kind = factor["kind"]
-        values = "" if factor.get("size") is None else f", {factor['size']} values"
-        yield f"factor {factor['name']}", f"{kind}{values}"
+    for (kind, values), factors in groupby(header.factors, lambda factor: (factor["kind"], factor.get("size"))):
+        names = ", ".join(factor["name"] for factor in factors)
+        yield f"{kind} factors", names + ("" if values is None else f" ({values} values)")
     for code, action in enumerate(header.actions):
         yield f"action {code}", str(action["name"])
     for name, version in header.versions.items():

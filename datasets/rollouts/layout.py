@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -156,15 +156,20 @@ def _bound(bound: NDArray[Any]) -> Any:
 # The header
 
 
-@cache
-def versions() -> Mapping[str, str]:
-    """Versions of what a collection depends on."""
+def versions(entry_point: object = None) -> dict[str, str]:
+    """Versions of what a collection depends on.
+
+    Args:
+        entry_point: Of the environment, as Gymnasium's description has it; the package that it lies in is told too.
+    """
     found = {"equiworld": __version__, "python": platform.python_version()}
-    for name in ("gymnasium", "numpy", "numba", "ale-py"):
-        try:
+    names = ["gymnasium", "numpy", "numba", "ale-py"]
+    if isinstance(entry_point, str):
+        package = entry_point.partition(":")[0].partition(".")[0].replace("_", "-")
+        names += [] if package in found or package in names else [package]
+    for name in names:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 
@@ -200,7 +205,7 @@ class Header:
     actions: tuple[dict[str, Any], ...] = ()
     plain_actions: bool = False
     commutes: bool = True
-    versions: dict[str, str] = field(default_factory=lambda: dict(versions()))
+    versions: dict[str, str] = field(default_factory=versions)
     cut: bool = False
     origin: dict[str, Any] = field(default_factory=dict)
 

@@ -118,6 +118,14 @@ def check_file(file: h5py.File, path: Path) -> tuple[Header, list[Column]]:
     return header, columns
 
 
+def _read_seeds(file: h5py.File, path: Path) -> IntArray:
+    try:
+        seeds: IntArray = file[SEEDS][:]
+    except (OSError, RuntimeError) as error:
+        raise RolloutError(f"{path} is damaged: its {SEEDS} cannot be read") from error
+    return seeds
+
+
 class _Chunks:
     """The rows of one data set, chunk by chunk.
 
@@ -134,10 +142,13 @@ class _Chunks:
 
     @cached_property
     def places(self) -> list[tuple[int, int, int]]:
-        """Where each chunk lies in the file, its size there, and 0 if it is compressed."""
+        """Where each chunk lies in the file (-1 if it does not), its size there, and 0 if it is compressed."""
         found = [(-1, 0, 0)] * -(-len(self.dataset) // self.chunk)
+        end = os.fstat(self.handle).st_size
 
         def keep(chunk: Any) -> None:
+            if chunk.byte_offset + chunk.size > end:
+                return  # damaged: what is said to be there cannot be
             found[chunk.chunk_offset[0] // self.chunk] = (chunk.byte_offset, chunk.size, chunk.filter_mask)
 
         try:
@@ -213,7 +224,8 @@ class Rollouts:
         columns: The columns by name; those of an observation that is a ``Dict`` are "observation/key".
         offsets: Where the episodes begin, int64 [E + 1]: episode e has the rows ``offsets[e]`` to
             ``offsets[e + 1] - 1``.
-        seeds: What the environment was reset with in each episode, int64 [E]; -1 where it is not known.
+        seeds: What the environment was reset with in each episode, int64 [E]; -1 where it is not known. Seeds of 64
+            bits, which Minari draws, stand as these bits: ``seed % 2**64`` is what they were.
 
     Raises:
         UsageError: There is no such file, they do not belong together, or another process writes one.
@@ -246,7 +258,7 @@ class Rollouts:
             own_offsets = file[OFFSETS][:]
             offsets.append(own_offsets[1:] + begins[-1])
             begins.append(begins[-1] + int(own_offsets[-1]))
-            seeds.append(file[SEEDS][:])
+            seeds.append(_read_seeds(file, path))
         self.header = self.headers[0]
         self._begins = np.array(begins[:-1], dtype=np.int64)
         self.offsets = np.concatenate(offsets)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -103,7 +104,7 @@ class RolloutWriter:
         factor_dtype: Of the column ``factors``; None where there is none.
         extra: Further columns, in ``info/``.
         compression: ``lz4``, ``zstd`` or ``none``.
-        every: Seconds after which ``end_episode`` commits what is whole.
+        every: Seconds after which ``end_episode`` commits what is whole; the first episode of a new file at once.
 
     Attributes:
         header: What the file says of itself.
@@ -154,7 +155,7 @@ class RolloutWriter:
         except BaseException:
             self.abandon()
             raise
-        self._last, self._dirty = time.monotonic(), header is not None
+        self._last, self._dirty = time.monotonic() if header is None else -math.inf, header is not None
         self._rows = self.rows  # of whole episodes
         self.columns = {name: each.column for name, each in self._writing.items() if name not in (OFFSETS, SEEDS)}
 
@@ -231,11 +232,14 @@ class RolloutWriter:
             seed: That the environment was reset with; -1 if it is not known.
 
         Raises:
-            UsageError: There are no rows.
+            UsageError: There are no rows, or the seed is below -1 or has more than 64 bits.
             OSError: The file cannot be written; the episodes that were committed stay.
         """
         if self.rows == self._rows:
             raise UsageError("an episode needs at least one row")
+        if not -1 <= seed < 2**64 - 1:
+            raise UsageError(f"the seed of an episode is 0 to 2^64 - 2, or -1 if it is not known, got {seed}")
+        seed -= 2**64 if seed >= 2**63 else 0
         self._rows, self._dirty = self.rows, True
         for name, value in ((OFFSETS, self._rows), (SEEDS, seed)):
             self._guarded(lambda name=name, value=value: self._writing[name].extend(np.array([value])))  # type: ignore[misc]

@@ -172,6 +172,13 @@ def test_actions_that_do_something_else_than_they_are_said_to(tmp_path: Path) ->
         few.world.act(few.generative_factors([0]), [7])
 
 
+def test_messages_name_a_few_factors_only(tmp_path: Path) -> None:
+    collect(Plan("equiworld/Breakout-v0", env_options={"image_size": 20}), 30, tmp_path / "a.h5", num_envs=1)
+    data = RecordedDataset(tmp_path / "a.h5")
+    with pytest.raises(UsageError, match=r"ball_x=-1, .*, brick_0_1=1 and 108 more was never recorded$"):
+        data.world.act(data.generative_factors([0]), [3])
+
+
 def by_hand(path: Path, **header: Any) -> Path:
     """Two episodes of three pictures, the same in both, with a factor that they do not determine."""
     settings = {"observation_space": spaces.Box(0, 255, (4, 4), np.uint8), "action_space": spaces.Discrete(2, start=5)}
@@ -250,6 +257,8 @@ def test_by_name(path: Path) -> None:
     assert not torch.equal(clean, noisy) and torch.equal(noisy, data.images([3]))
     with pytest.raises(UsageError, match="has no option 'period'; it takes: "):
         load(str(path), period=5)
+    with pytest.raises(UsageError, match=r"'flatlnd' .*, and the paths of recorded rollouts \(FILE.h5"):
+        load("flatlnd")
 
 
 # Training and evaluation
@@ -296,6 +305,27 @@ def test_continuous_worlds_say_what_cannot_be_measured(fitted: Callable[..., Pat
     missing = json.loads((run / "metrics.json").read_text())["missing"]
     assert {"alignment", "angles", "group_errors", "decomposition", "prediction", "lsbd"} <= missing.keys()
     assert all("\n" not in reason and reason for reason in missing.values())
+
+
+def test_a_file_that_has_moved_or_grown(
+    fitted: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = record(tmp_path / "g.h5", "FlatLandContinuous", 200)
+    run = fitted("vae", file)
+    content = file.read_bytes()
+    collect(
+        Plan("equiworld/FlatLandContinuous-v0", env_options={**SMALL, "max_episode_steps": 20}), 260, file, resume=True
+    )
+    capsys.readouterr()
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 1
+    assert "/split.npz is damaged or of another run: the split covers " in capsys.readouterr().err
+    (tmp_path / "moved.h5").write_bytes(content)
+    file.unlink()
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 2
+    assert capsys.readouterr().err.endswith(f": there is no rollout file {file}\n")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace(str(file), str(tmp_path / "moved.h5")))
+    assert evaluate.main([str(run), "--metrics", "mig"]) == 0
 
 
 def test_pictures_alone_can_be_trained_on(fitted: Callable[..., Path], tmp_path: Path) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
+import h5py
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -19,6 +23,7 @@ from gymnasium import spaces
 import equiworld.envs  # noqa: F401 (registers the ids)
 from equiworld.datasets.rollouts import Plan, Rollouts, collect, collect_shard, collector, shards, transaction
 from equiworld.datasets.rollouts.command_line import main
+from equiworld.datasets.rollouts.layout import versions
 from equiworld.envs import UsageError
 
 FLATLAND = {"period": 7, "stride": 2, "radius": 3, "size": 16}
@@ -160,6 +165,57 @@ def test_every_episode_can_be_played_again(tmp_path: Path, name: str) -> None:
                 assert not found.read(column, end - 1).any()
 
 
+def plan_of(path: Path) -> tuple[Plan, int]:
+    """What a file says of its making, read from its attributes alone, without this library's reader."""
+    with h5py.File(path) as file:
+        told = {name: json.loads(file.attrs[name]) for name in ("environment", "policy", "shard")}
+        environment, policy = told["environment"], told["policy"]
+        shard = (told["shard"][0], told["shard"][1])
+        plan = Plan(
+            environment["id"],
+            policy["name"],
+            int(file.attrs["seed"]),
+            environment["options"],
+            policy["options"],
+            shard,
+        )
+        return plan, int(file["episode_offsets"][-1]) - len(file["episode_seeds"])
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        PLANS["flatland"],
+        Plan("equiworld/SpriteworldSorting-v0", "random", 3, {"mode": "test"}, shard=(1, 3)),
+        Plan("equiworld/Breakout-v0", "follower", 4, {"frame_skip": (2, 5), "grayscale": True}, {"epsilon": 0.3}),
+        Plan("own_environments:Own-v0", seed=2, env_options={"max_episode_steps": 9}),
+    ],
+    ids=lambda plan: plan.env,
+)
+def test_the_attributes_are_all_that_it_takes_to_collect_it_again(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = "gym.register('Own-v0', entry_point='gymnasium.envs.classic_control:CartPoleEnv')"
+    (tmp_path / "own_environments.py").write_text(f"import gymnasium as gym\n{source}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def forget() -> None:  # as in another process
+        sys.modules.pop("own_environments", None)
+        gym.registry.pop("Own-v0", None)
+
+    collect(plan, 120, tmp_path / "a.h5", num_envs=3)
+    forget()
+    collect(*plan_of(tmp_path / "a.h5"), tmp_path / "b.h5")
+    forget()
+    same(tmp_path / "a.h5", tmp_path / "b.h5")
+
+
+def test_the_package_of_an_environment_is_told() -> None:
+    assert versions("ale_py.env:AtariEnv")["ale-py"] == metadata.version("ale-py")
+    assert versions("h5py.any:Env")["h5py"] == metadata.version("h5py")
+    assert versions("nobody.knows:It").keys() == versions(lambda: None).keys() == versions().keys()
+
+
 def test_what_the_header_says(tmp_path: Path) -> None:
     collect(PLANS["flatland"], 100, tmp_path / "a.h5")
     header = Rollouts(tmp_path / "a.h5").header
@@ -247,7 +303,7 @@ def test_collecting_and_asking(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert said_of["environment"] == "equiworld/FlatLand-v0 (period=7, stride=2, radius=3, size=16)"
     assert said_of["episodes"] == "3, of 50 to 100 steps (mean 83.3), the last one cut"
     assert said_of["observation"] == "uint8, 16 x 16 x 1; chunks of 16 rows, blosc"
-    assert said_of["factor x"] == "cyclic, 7 values" and said_of["action 2"] == "up"
+    assert said_of["cyclic factors"] == "x, y (7 values)" and said_of["action 2"] == "up"
     assert main([*command, "--policy-options", "keep=0.5", "--env-options", *options]) == 2
     assert capsys.readouterr().err == f"rollouts: {out} exists already; --resume goes on with it\n"
 
@@ -394,18 +450,39 @@ def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transaction, "_write_all", full)
         assert main(["collect", "--env", "CartPole-v1", "--steps", "100000", "--out", str(out)]) == 1
-    said = capsys.readouterr().err
-    assert said == f"rollouts: {out}: No space left on device; what was whole is kept, and --resume goes on with it\n"
-    kept = Rollouts(out).steps
-    assert kept > 0
+    said, kept = capsys.readouterr().err, Rollouts(out).steps
+    assert kept > 0 and said.startswith(f"rollouts: {out}: No space left on device; ") and "kept, and --resume" in said
     collect(Plan("CartPole-v1"), kept + 100, out, resume=True)
     collect(Plan("CartPole-v1"), kept + 100, tmp_path / "b.h5")
     same(out, tmp_path / "b.h5")
 
 
-def test_other_versions_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    import h5py
+def test_a_disk_that_is_full_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, real, written = tmp_path / "a.h5", transaction._write_all, [0]
 
+    def full(stream: Any, view: Any) -> None:
+        written[0] += len(view)
+        if written[0] > room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(stream, view)
+
+    monkeypatch.setattr(transaction, "_write_all", full)
+    command = ["collect", "--env", "equiworld/FlatLand-v0", "--steps", "50000", "--out", str(out)]
+    room = 1000
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert said == f"rollouts: {out}: No space left on device; there was no whole episode yet to be kept\n"
+    assert not list(tmp_path.iterdir())
+    written[0], room = 0, 600_000  # full before two seconds have passed: the first episode is kept all the same
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert re.search(r"; \d+ whole episodes with \d+ steps are kept, and --resume goes on with them\n$", said)
+    assert Rollouts(out).episodes >= 1
+
+
+def test_other_versions_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a.h5"
     collect(Plan("CartPole-v1"), 100, out)
     with h5py.File(out, "r+") as file:

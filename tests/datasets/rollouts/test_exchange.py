@@ -130,7 +130,7 @@ def test_what_minari_recorded_itself(tmp_path: Path, minari: Any, capsys: pytest
         action_space=spaces.Discrete(3),
     )
     assert main(["import", "--id", "group/name-v3", "--out", str(tmp_path / "a.h5"), "--compression", "zstd"]) == 0
-    assert capsys.readouterr().err == "rollouts: beware: infos that no column can hold are left out: name\n"
+    assert capsys.readouterr().err == "rollouts: beware: no column can hold these, they are left out: name\n"
     with Rollouts(tmp_path / "a.h5") as found:
         assert found.lengths.tolist() == [5, 7] and found.seeds.tolist() == [3, -1]
         for number, buffer in enumerate(buffers):
@@ -143,6 +143,43 @@ def test_what_minari_recorded_itself(tmp_path: Path, minari: Any, capsys: pytest
         assert found.header.environment["id"] == "CartPole-v1" and found.header.policy["name"] == "by hand"
         assert found.header.origin["dataset_id"] == "group/name-v3"
         assert found.header.known_factors() is None
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_minari_draws_and_says_itself(tmp_path: Path, minari: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    from minari.data_collector import EpisodeBuffer
+
+    drawn = [2**64 - 2, 2**63, 2**63 - 1, 0, None]  # seeds of 64 bits, where the user gives none
+    buffers = [
+        EpisodeBuffer(
+            seed=seed,
+            options={"low": 0.5},
+            observations=np.zeros((2, 1), np.float32),
+            actions=np.zeros(1, np.int64),
+            rewards=np.zeros(1),
+            terminations=np.ones(1, bool),
+            truncations=np.zeros(1, bool),
+        )
+        for seed in drawn
+    ]
+    minari.create_dataset_from_buffers(
+        "drawn-v0",
+        buffers,
+        author_email="a@b.org",
+        requirements=["some==1"],
+        observation_space=spaces.Box(0, 1, (1,)),
+        action_space=spaces.Discrete(1),
+    )
+    assert main(["import", "--id", "drawn-v0", "--out", str(tmp_path / "a.h5")]) == 0
+    assert capsys.readouterr().err.endswith("they are left out: the options of resets\n")
+    found = Rollouts(tmp_path / "a.h5")
+    assert found.seeds.tolist() == [-2, -(2**63), 2**63 - 1, 0, -1]
+    origin = found.header.origin
+    assert list(origin["author_email"]) == ["a@b.org"] or origin["author_email"] == "a@b.org"
+    assert origin["requirements"] == ["some==1"]
+    export_minari(found, "again-v0")
+    storage = minari.load_dataset("again-v0").storage
+    assert [about.get("seed") for about in storage.get_episode_metadata(range(5))] == drawn
 
 
 def test_refusals(tmp_path: Path, minari: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -341,7 +342,18 @@ def test_files_that_are_none(path: Path, tmp_path: Path) -> None:
         Rollouts(tmp_path / "foreign.h5")
 
 
-def test_no_byte_of_a_file_can_be_damaged_without_a_clear_word_or_no_effect(path: Path, tmp_path: Path) -> None:
+def test_chunks_that_are_said_to_lie_nowhere(path: Path, tmp_path: Path) -> None:
+    with h5py.File(path) as file:
+        place = file["observation"].id.get_chunk_info(0).byte_offset
+    content = path.read_bytes()
+    assert content.count(struct.pack("<Q", place)) == 1
+    for wrong in (2**63 + 5, 2**40):
+        (tmp_path / "copy.h5").write_bytes(content.replace(struct.pack("<Q", place), struct.pack("<Q", wrong)))
+        with pytest.raises(RolloutError, match="rows 0 and on of /observation are missing"):
+            Rollouts(tmp_path / "copy.h5").read("observation", [0])
+
+
+def test_damage_is_told_in_one_line_where_it_is_noticed(path: Path, tmp_path: Path) -> None:
     content, rng = bytearray(path.read_bytes()), np.random.default_rng(0)
     copy, told = tmp_path / "copy.h5", 0
     for place in rng.integers(0, len(content), 60).tolist():
@@ -429,6 +441,29 @@ def test_the_writer_forgets_what_is_not_whole(tmp_path: Path) -> None:
     assert found.seeds.tolist() == [100, 101, 104]
     for name in found.columns:
         assert np.array_equal(found.all(name), expected(name, kept))
+
+
+def test_seeds_have_sixty_four_bits(tmp_path: Path) -> None:
+    header = Header(spaces.Box(0, 1, (1,)), spaces.Discrete(2))
+    rows = {"observation": np.zeros((1, 1), np.float32), "action": []}
+    with RolloutWriter(tmp_path / "a.h5", header) as writer:
+        for seed in (-2, 2**64 - 1, 2**70):
+            with pytest.raises(UsageError, match="the seed of an episode is 0 to"):
+                writer.append(rows, seed)
+            writer.discard()
+        for seed in (-1, 2**63, 2**64 - 2):
+            writer.append(rows, seed)
+    seeds = Rollouts(tmp_path / "a.h5").seeds
+    assert [int(seed) % 2**64 for seed in seeds[1:]] == [2**63, 2**64 - 2] and seeds[0] == -1
+
+
+def test_the_first_episode_lasts_at_once(tmp_path: Path) -> None:
+    header = Header(spaces.Box(0, 1, (1,)), spaces.Discrete(2))
+    writer = RolloutWriter(tmp_path / "a.h5", header, every=1e9)
+    for _ in range(3):
+        writer.append({"observation": np.zeros((1, 1), np.float32), "action": []})
+    writer.abandon()
+    assert Rollouts(tmp_path / "a.h5").episodes == 1
 
 
 def test_a_file_is_not_overwritten_and_not_made_of_nothing(tmp_path: Path, path: Path) -> None:
