@@ -1,7 +1,8 @@
 """The loops of the rasteriser, compiled by numba. ``rasterise`` is their front.
 
 Pictures are uint8 [H, W, C]; corners are in pixels, x to the right and y down; a box is the rows and columns (top,
-bottom, left, right) around a sprite; a sprite is x, y, shape, angle and scale as in ``rasterise.GEOMETRY``; what follows in its row is not read.
+bottom, left, right) around a sprite; a sprite is x, y, shape, angle and scale as in ``rasterise.GEOMETRY``, and what
+follows in its row is not read.
 """
 
 from __future__ import annotations
