@@ -13,6 +13,7 @@ from ..envs.registry import Registry, UsageError
 from ..envs.world import World
 from .actions.base import Estimator
 from .actions.exact import Exact
+from .actions.peeling import Peeling, PeelingSchedule
 from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
@@ -154,7 +155,8 @@ class RGrVAEOptions(GroupOptions):
     """Options of the model."""
 
     estimator: str = "procrustes"
-    """How actions are inferred: procrustes solves for them, exact takes expectations, reinforce follows a policy."""
+    """How actions are inferred: procrustes solves for them, peeling finds one factor after another, exact takes
+    expectations, reinforce follows a policy."""
     group_structure: tuple[str, ...] = ("c+", "c-")
     """Letters on every latent pair: c c+ c- cn CN turn, 0 rests; with exact or reinforce also m m3 m4 free, d ddn."""
     group_learning_rate: float | None = None
@@ -165,6 +167,8 @@ class RGrVAEOptions(GroupOptions):
     """Actions inferred between two images; None takes --offset, and only reinforce takes another number."""
     policy_learning_rate: float | None = None
     """Adam's rate for the policy network; None takes the learning rate."""
+    search_steps: int = 3000
+    """Updates before factors are looked for (peeling)."""
     entropy_weight: float = 0.01
     """Weight of the policy's entropy (reinforce, exact)."""
     information_weight: float | None = None
@@ -263,7 +267,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
             "both count the actions between two images"
         )
     objective = _base_objective(options, context)
-    closed_form = estimator == "procrustes"
+    closed_form = estimator in ("procrustes", "peeling")
     window = options.window if options.window is not None else (5 if closed_form else 1)
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
     wanted = 4 if context.static_content and closed_form else 0
@@ -369,9 +373,10 @@ _SAMPLING = (
 )
 _SOLVING = ("slowness", "refine_steps", "static_latents")
 _UNREAD = {
-    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight"),
-    "exact": (*_SAMPLING, *_SOLVING),
-    "reinforce": (*_SOLVING, "information_weight"),
+    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight", "search_steps"),
+    "peeling": (*_SAMPLING, "entropy_weight", "information_weight", "slowness"),
+    "exact": (*_SAMPLING, *_SOLVING, "search_steps"),
+    "reinforce": (*_SOLVING, "search_steps", "information_weight"),
 }
 
 
@@ -388,6 +393,23 @@ def rgrvae(options: RGrVAEOptions, context: Context) -> VAE:
 @ESTIMATORS.register("procrustes")
 def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
     return _procrustes(options, group, context, labelled=False)
+
+
+@ESTIMATORS.register("peeling")
+def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    if group.num_action_steps > 1:
+        raise UsageError("--estimator peeling takes single actions: use procrustes or reinforce with several")
+    if group.latent.size > group.group_latents:
+        raise UsageError("--estimator peeling has no static latents: use procrustes with backgrounds")
+    return Peeling(
+        context.world.image_shape,
+        options.architecture,
+        group.bank,
+        gamma=_gamma(options),
+        refine_steps=options.refine_steps,
+        schedule=PeelingSchedule(search_steps=options.search_steps),
+        generator=context.generator,
+    )
 
 
 @ESTIMATORS.register("exact")
