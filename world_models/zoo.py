@@ -160,9 +160,9 @@ class RGrVAEOptions(GroupOptions):
     group_structure: tuple[str, ...] = ("c+", "c-")
     """Letters on every latent pair: c c+ c- cn CN turn, 0 rests; with exact or reinforce also m m3 m4 free, d ddn."""
     group_learning_rate: float | None = None
-    """Adam's rate for angles and matrices; None: 0.003 for procrustes, 0.01 for exact, 0.1 for reinforce."""
+    """Adam's rate for angles and matrices; None: 0.003, or 0.01 for exact, 0.1 for reinforce."""
     window: int | None = None
-    """Consecutive transitions in a training window; None: 5 for procrustes, 1 for exact and reinforce."""
+    """Consecutive transitions in a training window; None: 5, or 1 for exact and reinforce."""
     num_action_steps: int | None = None
     """Actions inferred between two images; None takes --offset, and only reinforce takes another number."""
     policy_learning_rate: float | None = None

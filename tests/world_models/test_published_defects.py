@@ -67,6 +67,7 @@ ELSEWHERE = {
     "base_model",
     "base_model_path",
     "backgrounds",
+    "search_steps",
 }
 CASES: dict[str, dict[str, Any]] = {
     "vae": {},
@@ -75,6 +76,7 @@ CASES: dict[str, dict[str, Any]] = {
     "forward": {},
     "dforward": {},
     "procrustes": {},
+    "peeling": {"estimator": "peeling"},
     "exact": {"estimator": "exact"},
     "reinforce": {"estimator": "reinforce", "offset": 2, "base_policy_weight": 0.5},
 }
@@ -85,7 +87,7 @@ OTHER_VALUES: dict[str, tuple[Any, ...]] = {
     "group_structure": (("c+", "c-", "0"),),
     "use_cob": (True,),
     "use_regret": (True,),
-    "estimator": ("reinforce", "exact"),
+    "estimator": ("reinforce", "exact", "peeling"),
     "multi_action_strategy": ("returns",),
     "transitions": ("uniform",),
     "noise_name": ("salt",),

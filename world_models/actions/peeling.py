@@ -104,6 +104,8 @@ class Peeling(Procrustes):
             CircleReader(self.wide.size, schedule.effort.hidden) for _ in range(bank.latents // 2)
         )
         self.readers.requires_grad_(False)
+        for parameter in self.readers.parameters():
+            parameter.zero_()  # until one is found
         self.code_centre: Tensor
         self.code_scale: Tensor
         self.in_use: Tensor
