@@ -397,6 +397,7 @@ def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Es
 
 @ESTIMATORS.register("peeling")
 def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    _positive(search_steps=options.search_steps)
     if group.num_action_steps > 1:
         raise UsageError("--estimator peeling takes single actions: use procrustes or reinforce with several")
     if group.latent.size > group.group_latents:

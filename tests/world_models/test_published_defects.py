@@ -113,6 +113,8 @@ def fingerprint(assembly: Any) -> tuple[Any, ...]:
     for step in (0, 30):
         if step and hasattr(getattr(model, "estimator", None), "solved_at"):
             model.estimator.solved_at.fill_(10)
+        if step and hasattr(getattr(model, "estimator", None), "peeling"):
+            model.estimator.peeling = dataclasses.replace(model.estimator.peeling, teach_steps=0)  # refinement at once
         batch = next(iter(loader.epoch(0)))
         terms = model.terms(batch, step, torch.Generator().manual_seed(step))
         losses.append({name: float(value.detach()) for name, value in terms.items()})

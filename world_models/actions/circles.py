@@ -333,9 +333,12 @@ def characters(circles: list[Tensor]) -> Tensor:
 def _fit(here: Tensor, there: Tensor, pairs: Tensor, generators: int, generator: torch.Generator) -> Fit:
     places = pairs.nonzero()[:, 0]
     places = places[torch.randperm(len(places), generator=generator)[:_FITTED]]
+    here, there = here[places], there[places]
+    # Hotter than the motion itself, an action and its inverse could not be told apart, and both would come to rest.
+    motion = float((there - here).square().sum(1).mean())
     words = possible_words(generators, 1, True)
     start = random_fit(_RESTARTS, here.shape[1], generators, generator)
-    return fit_commuting_rotations(here[places], there[places], words, start).best()
+    return fit_commuting_rotations(here, there, words, start, temperatures=(0.5 * motion, 0.03 * motion)).best()
 
 
 def _whitened(features: Tensor, subspace: SlowSubspace) -> Tensor:

@@ -120,6 +120,11 @@ class Peeling(Procrustes):
             return self.schedule.search_rate
         return super().rate(step, group)
 
+    def warning(self) -> str | None:
+        if not self.searching:
+            return None
+        return "no factors were found that explain the pairs, so the model is untrained: train for more --epochs"
+
     def expected_updates(self, step: int, most: int) -> int:
         begun = max(step, self.peeling.search_steps) if self.searching else int(self.solved_at)
         return min(most, begun + self.peeling.teach_steps + self.schedule.refine_steps)
