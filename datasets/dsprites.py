@@ -30,6 +30,10 @@ SOURCE = "https://github.com/google-deepmind/dsprites-dataset"
 _ROWS = 4096  # pictures that are unpacked at a time
 
 
+class DSpritesError(OSError):
+    """The published file cannot be read; the message is one line."""
+
+
 @dataclass
 class DSpritesOptions:
     """The options of dSprites."""
@@ -52,7 +56,8 @@ class DSprites(World):
             most ``(n - 1) // 2``.
 
     Raises:
-        UsageError: There is no such file, it is damaged or another one, or the stride is below 1.
+        DSpritesError: There is no such file, or it is damaged or another one.
+        UsageError: The stride is below 1.
     """
 
     def __init__(self, path: str | Path = FILE, *, stride: int = 4) -> None:
@@ -61,13 +66,13 @@ class DSprites(World):
         place = Path(path)
         file = place / FILE if place.is_dir() else place
         if not file.is_file():
-            raise UsageError(f"there is no file {str(file)!r}: {FILE} is published at {SOURCE}; --data-path names it")
+            raise DSpritesError(
+                f"there is no file {str(file)!r}: {FILE} is published at {SOURCE}; --data-path names it"
+            )
         try:
             sizes, self._bits, shape = _read(file)
-        except UsageError:
-            raise
         except (OSError, EOFError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise UsageError(f"{str(file)!r} cannot be read as {FILE} ({SOURCE}): {error}") from error
+            raise DSpritesError(f"{str(file)!r} cannot be read as {FILE} ({SOURCE}): {error}") from error
         self.factors = sprite_factors(sizes)
         self.actions = wheel_actions(self.factors, int(stride))
         self.image_shape = (*shape, 1)
@@ -144,7 +149,8 @@ def dsprites(options: DSpritesOptions, noise: NoiseOptions, seed: int) -> Factor
     """Every state of dSprites.
 
     Raises:
-        UsageError: There is no such file, or it is another one, or the stride is below 1.
+        DSpritesError: There is no such file, or it is damaged or another one.
+        UsageError: The stride is below 1.
     """
     world = DSprites(options.data_path, stride=options.stride)
     return FactorDataset(world, noise.make(world.image_shape, seed), seed)

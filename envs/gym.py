@@ -75,10 +75,15 @@ class SimulationEnv(gymnasium.Env[Any, Any]):
             The observation and the info.
 
         Raises:
-            UsageError: An option that is unknown or cannot be used.
+            UsageError: An option that is unknown or cannot be used; then nothing has changed.
         """
+        accepted, before = _check_options(options), (self._np_random, self._np_random_seed)
         super().reset(seed=seed)
-        self.simulation.reset(np.zeros(1, dtype=np.int64), [self.np_random], _check_options(options))
+        try:
+            self.simulation.reset(np.zeros(1, dtype=np.int64), [self.np_random], accepted)
+        except UsageError:
+            self._np_random, self._np_random_seed = before
+            raise
         self._begun, self._steps, self._over = True, 0, False
         return self._seen()
 
@@ -149,12 +154,17 @@ class SimulationEnv(gymnasium.Env[Any, Any]):
             The observation and the info, as ``reset`` does.
 
         Raises:
-            UsageError: It is no state of this environment.
+            UsageError: It is no state of this environment; then nothing has changed.
         """
         _check_state(state)
-        if not self._begun:
+        begun = self._begun
+        if not begun:
             self.reset()  # the simulation needs a generator, whose state is then overwritten
-        self._steps, self._over = _restore(self.simulation, 0, self.np_random, state)
+        try:
+            self._steps, self._over = _restore(self.simulation, 0, self.np_random, state)
+        except UsageError:
+            self._begun = begun
+            raise
         return self._seen()
 
     def close(self) -> None:
@@ -269,16 +279,21 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             The observations, and the infos of the copies that were reset.
 
         Raises:
-            UsageError: An option that is unknown or cannot be used.
+            UsageError: An option that is unknown or cannot be used; then nothing has changed.
         """
         own = dict(_check_options(options))
         rows = self._masked(own.pop("reset_mask", None))
         seeds = self._each_seed(seed)
-        for row in rows.tolist():
-            given = seeds[row]
-            if given is not None:
-                self._rngs[row], self._seeds[row] = seeding.np_random(int(given))
-        self._restart(rows, own)
+        before = self._rngs.copy(), self._seeds.copy()
+        try:
+            for row in rows.tolist():
+                given = seeds[row]
+                if given is not None:
+                    self._rngs[row], self._seeds[row] = seeding.np_random(int(given))
+            self._restart(rows, own)
+        except (ValueError, gymnasium.error.Error):
+            self._rngs, self._seeds = before
+            raise
         self._begun = True
         observation = self._draw()
         return observation, self._infos(None if len(rows) == self.num_envs else rows)
@@ -432,17 +447,27 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
             The observations and the infos, as ``reset`` does.
 
         Raises:
-            UsageError: They are no states of this environment, or not one for each copy.
+            UsageError: They are no states of this environment, or not one for each copy; then nothing has changed.
         """
         if isinstance(states, Mapping) or len(states) != self.num_envs:
             raise UsageError(f"set_state needs a list of {self.num_envs} states, one for each copy")
         for state in states:
             _check_state(state)
-        if not self._begun:
+        begun = self._begun
+        if not begun:
             self.reset()  # the simulation needs generators, whose states are then overwritten
+        before = self.get_state()
+        try:
+            self._set_states(states)
+        except UsageError:
+            self._set_states(before)
+            self._begun = begun
+            raise
+        return self._draw(), self._infos(None)
+
+    def _set_states(self, states: Sequence[Mapping[str, Any]]) -> None:
         for row, state in enumerate(states):
             self._steps[row], self._over[row] = _restore(self.simulation, row, self._generator(row), state)
-        return self._draw(), self._infos(None)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Lets go of the window and of what the simulation holds."""
@@ -504,6 +529,12 @@ def _save(simulation: Simulation, row: int, rng: np.random.Generator, steps: int
 def _check_state(state: Mapping[str, Any]) -> None:
     if not isinstance(state, Mapping) or set(state) != set(_STATE):
         raise UsageError(f"a state is what get_state gave, with {', '.join(_STATE)}; this is something else")
+    steps, over = state["steps"], state["over"]
+    whole = isinstance(steps, int | np.integer) and steps >= 0 and isinstance(over, bool | np.bool_)
+    if not whole or not isinstance(state["simulation"], Mapping):
+        raise UsageError(
+            "a state holds a mapping, a number of steps and whether the episode is over; this one does not"
+        )
 
 
 def _restore(simulation: Simulation, row: int, rng: np.random.Generator, state: Mapping[str, Any]) -> tuple[int, bool]:
@@ -514,9 +545,11 @@ def _restore(simulation: Simulation, row: int, rng: np.random.Generator, state: 
         raise UsageError(f"the state of the generator cannot be restored: {error}") from error
     try:
         simulation.set_state(row, state["simulation"])
-    except UsageError:
+    except (TypeError, ValueError, KeyError) as error:
         rng.bit_generator.state = before
-        raise
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"the state of the simulation cannot be restored: {error}") from error
     return int(state["steps"]), bool(state["over"])
 
 

@@ -88,12 +88,13 @@ class Sprites(World):
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"sprites: {name} must be a whole number, 1 or more, got {value!r}")
         known = list(SPRITE_SHAPES)
-        for shape in shapes:
+        some = isinstance(shapes, Sequence | np.ndarray) and not isinstance(shapes, str) and len(shapes) > 0
+        for shape in shapes if some else ():
             if shape not in known:
                 raise UsageError(
-                    f"sprites: unknown shape {shape!r}{nearest(shape, known)}; there are: {', '.join(known)}"
+                    f"sprites: unknown shape {shape!r}{nearest(str(shape), known)}; there are: {', '.join(known)}"
                 )
-        if not shapes or isinstance(shapes, str) or len(set(shapes)) < len(shapes):
+        if not some or len(set(shapes)) < len(shapes):
             raise UsageError(f"sprites: one shape or more of {', '.join(known)} is accepted, each once, got {shapes!r}")
         self.shapes = tuple(shapes)
         self.antialias = bool(antialias)

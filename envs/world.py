@@ -86,6 +86,27 @@ class World(ABC):
         if changed.any():
             images[changed] = self.render(factors[changed])
 
+    def redraw_before(
+        self,
+        images: NDArray[np.uint8],
+        behind: NDArray[np.uint8],
+        fresh: NDArray[np.bool_],
+        shown: NDArray[Any],
+        factors: NDArray[Any],
+    ) -> None:
+        """As ``redraw``, before other pictures: of the two the brighter is seen, number by number.
+
+        Args:
+            images: Pictures of ``shown`` before ``behind``, uint8 [N, H, W, C]; afterwards those of ``factors``.
+            behind: What is behind, uint8 [N, H, W, C].
+            fresh: Which pictures are to be drawn as a whole, whatever they show, bool [N].
+            shown: [N, K].
+            factors: [N, K].
+        """
+        changed = fresh | (shown != factors).any(axis=1)
+        if changed.any():
+            images[changed] = np.maximum(self.render(factors[changed]), behind[changed])
+
     def act(self, factors: NDArray[Any], actions: NDArray[Any]) -> NDArray[Any]:
         """The states after one action each; a pure function.
 

@@ -51,10 +51,10 @@ class WorldSimulation(Simulation):
         kind = np.int64 if world.factors.discrete else np.float64
         self._factors = np.zeros((self.num_envs, len(world.factors)), dtype=kind)
         self._goals = np.zeros_like(self._factors)
-        self._images = _Canvas(world, BUFFERS)
-        self._goal_images = _Canvas(world, BUFFERS)
-        # Where the goal stands in the image: the two pictures that it is composed of, and which of the second are old.
-        self._plain = self._faint = np.zeros(0, dtype=np.uint8)
+        self._images = _Canvas(world, self._factors)
+        self._goal_images = _Canvas(world, self._factors)
+        # Where the goal stands in the image: the pictures of the goals, and which of them are old.
+        self._faint = np.zeros(0, dtype=np.uint8)
         self._stale = np.ones(self.num_envs, dtype=bool)
         # States and actions have been checked here, and need not be a second time where the world does not insist.
         self._act: Callable[[Any, Any], Any] = world._move if type(world).act is World.act else world.act
@@ -90,18 +90,15 @@ class WorldSimulation(Simulation):
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         chosen = _read_actions(actions, self.action_space, self.num_envs, rows)
         rewards, terminated = np.zeros(self.num_envs), np.zeros(self.num_envs, dtype=bool)
-        if rows is None:
-            before = self._factors
-            self._factors = self._act(before, chosen)
-            if self.task is not None:
-                rewards, terminated = self.task.rewards(self.world.factors, before, self._factors, self._goals)
-            return rewards, terminated
-        before = self._factors[rows]
-        after = self._act(before, chosen[rows])
-        self._factors[rows] = after
+        before, after = self._factors, self._act(self._factors, chosen)
         if self.task is not None:
-            earned = self.task.rewards(self.world.factors, before, after, self._goals[rows])
-            rewards[rows], terminated[rows] = earned
+            rewards, terminated = self.task.rewards(self.world.factors, before, after, self._goals)
+        if rows is not None:
+            # All have been moved, which is faster than to pick some; those that are to stay are put back.
+            still = np.ones(self.num_envs, dtype=bool)
+            still[rows] = False
+            after[still], rewards[still], terminated[still] = before[still], 0.0, False
+        self._factors = after
         return rewards, terminated
 
     def draw(self, out: Any, buffer: int) -> None:
@@ -111,13 +108,14 @@ class WorldSimulation(Simulation):
             self._images.show(out["image"], buffer, self._factors)
             self._goal_images.show(out["goal"], buffer, self._goals)
         else:
-            if not self._plain.size:
-                self._plain, self._faint = np.zeros_like(out), np.zeros_like(out)
-            self._images.show(self._plain, 0, self._factors)
-            if self._stale.any():
-                self._faint[self._stale] = self.world.render(self._goals[self._stale]) // _FAINT
-                self._stale[:] = False
-            np.maximum(self._plain, self._faint, out=out)
+            if not self._faint.size:
+                self._faint = np.zeros_like(out)
+            stale = np.flatnonzero(self._stale)
+            if len(stale):
+                self._faint[stale] = self.world.render(self._goals[stale]) // _FAINT
+                self._images.fresh[:, stale] = True
+                self._stale[stale] = False
+            self._images.show(out, buffer, self._factors, self._faint)
 
     def factors(self) -> NDArray[Any]:
         return self._factors.copy()
@@ -145,18 +143,28 @@ class WorldSimulation(Simulation):
 class _Canvas:
     """Remembers what stands in buffers of pictures, so that only what has changed is drawn."""
 
-    def __init__(self, world: World, buffers: int) -> None:
+    def __init__(self, world: World, factors: NDArray[Any]) -> None:
         self.world = world
-        self.shown: list[NDArray[Any] | None] = [None] * buffers
+        self.shown = np.repeat(factors[None], BUFFERS, axis=0)
+        self.fresh = np.ones((BUFFERS, len(factors)), dtype=bool)
 
-    def show(self, images: NDArray[np.uint8], buffer: int, factors: NDArray[Any]) -> None:
-        """Draws the states [N, K] into the pictures of a buffer."""
-        before = self.shown[buffer]
-        if before is None:
+    def show(
+        self,
+        images: NDArray[np.uint8],
+        buffer: int,
+        factors: NDArray[Any],
+        behind: NDArray[np.uint8] | None = None,
+    ) -> None:
+        """Draws the states [N, K] into the pictures of a buffer, before others [N, H, W, C] if there are any."""
+        shown, fresh = self.shown[buffer], self.fresh[buffer]
+        if behind is not None:
+            self.world.redraw_before(images, behind, fresh, shown, factors)
+        elif fresh.any():
             images[...] = self.world.render(factors)
         else:
-            self.world.redraw(images, before, factors)
-        self.shown[buffer] = factors.copy()
+            self.world.redraw(images, shown, factors)
+        shown[...] = factors
+        fresh[:] = False
 
 
 def _read_actions(actions: Any, space: spaces.Space[Any], num_envs: int, rows: NDArray[np.int64] | None) -> Any:

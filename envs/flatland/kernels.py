@@ -45,6 +45,66 @@ def move_stamps(rows: Any, sheets: Any, old_tops: Any, old_entries: Any, tops: A
 
 
 @njit(cache=True)
+def move_stamps_before(
+    pictures: Any, behind: Any, fresh: Any, sheets: Any, old_starts: Any, old_entries: Any, starts: Any, entries: Any
+) -> None:
+    """Moves stamps as ``move_stamps`` does, in pictures that have something behind them.
+
+    Args:
+        pictures: uint8 [N, H * W * C].
+        behind: What is behind the stamps, like the pictures: of the two the brighter numbers are seen.
+        fresh: Which pictures are to be drawn as a whole, bool [N].
+        sheets: As there, uint8 [E, h * W * C].
+        old_starts: The number of a picture at which each mover's rows began as it was drawn, int64 [N, M].
+        old_entries: As there.
+        starts: The number at which they begin now, int64 [N, M].
+        entries: As there.
+    """
+    movers = starts.shape[1]
+    for n in range(len(pictures)):
+        moved = fresh[n]
+        for m in range(movers):
+            moved |= starts[n, m] != old_starts[n, m] or entries[n, m] != old_entries[n, m]
+        if not moved:
+            continue
+        picture, ground = pictures[n], behind[n]
+        if fresh[n]:
+            _copy(picture, ground)
+        else:
+            for m in range(movers):
+                first, last = old_starts[n, m], old_starts[n, m] + sheets[m].shape[1]
+                _copy(picture[first:last], ground[first:last])
+        for m in range(movers):
+            first, last = starts[n, m], starts[n, m] + sheets[m].shape[1]
+            _copy(picture[first:last], sheets[m][entries[n, m]])
+            # All stamps are joined before what is behind them is seen.
+            for other in range(movers):
+                start = starts[n, other]
+                low, high = max(first, start), min(last, start + sheets[other].shape[1])
+                if other != m and low < high:
+                    _join(picture[low:high], sheets[other][entries[n, other], low - start : high - start])
+            _lighten(picture[first:last], ground[first:last])
+
+
+@njit(cache=True)
+def _copy(numbers: Any, others: Any) -> None:
+    for k in range(len(numbers)):  # many times as fast as a slice that is assigned
+        numbers[k] = others[k]
+
+
+@njit(cache=True)
+def _join(numbers: Any, others: Any) -> None:
+    for k in range(len(numbers)):
+        numbers[k] |= others[k]
+
+
+@njit(cache=True)
+def _lighten(numbers: Any, others: Any) -> None:
+    for k in range(len(numbers)):
+        numbers[k] = max(numbers[k], others[k])
+
+
+@njit(cache=True)
 def move_discs(pictures: Any, columns: Any, moved: Any, old: Any, centres: Any, radius: float) -> None:
     """Moves discs with soft edges: a pixel is as bright as the share of it that the disc covers, about.
 

@@ -84,6 +84,21 @@ class StampWorld(World):
         sheets = tuple(sheet.view(word) for sheet in self._sheets)
         move_stamps(rows, sheets, *self._places(shown), *self._places(factors))
 
+    def redraw_before(
+        self,
+        images: NDArray[np.uint8],
+        behind: NDArray[np.uint8],
+        fresh: NDArray[np.bool_],
+        shown: NDArray[Any],
+        factors: NDArray[Any],
+    ) -> None:
+        from .kernels import move_stamps_before
+
+        pictures, ground = images.reshape(len(images), -1), behind.reshape(len(images), -1)
+        sheets, line = tuple(sheet.reshape(len(sheet), -1) for sheet in self._sheets), images[0, 0].size
+        (old_tops, old_entries), (tops, entries) = self._places(shown), self._places(factors)
+        move_stamps_before(pictures, ground, fresh, sheets, line * old_tops, old_entries, line * tops, entries)
+
 
 def check_whole(world: str, least: dict[str, tuple[Any, int]]) -> None:
     """Refuses options (by name: the value, and the least that is accepted) that are no whole numbers of that size."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..registry import UsageError
 from ..simulation import box_actions
-from .rasterise import GEOMETRY, topmost
+from .rasterise import topmost
 
 Floats = NDArray[np.float64]
 
@@ -140,7 +140,7 @@ class _Pointer(ActionSpace):
                 point[first:] += rng.normal(0.0, self.noise_scale, 4 - first)
             points = np.clip(points, 0.0, 1.0)
         motion = self._motion(points)
-        chosen = topmost(factors[rows, :, : len(GEOMETRY)], points[:, :2], counts[rows])
+        chosen = topmost(_some(factors, rows), points[:, :2], counts[rows])
         hit = np.flatnonzero(chosen >= 0)
         _move(factors, rows[hit], chosen[hit], motion[hit], keep_in_frame)
         return -self.motion_cost * np.hypot(motion[:, 0], motion[:, 1])
@@ -232,7 +232,7 @@ class Embodied(ActionSpace):
                 row += rng.normal(0.0, self.noise_scale, 2)
         body = counts[rows] - 1
         centre = factors[rows, body, :2]
-        carried = topmost(factors[rows, :, : len(GEOMETRY)], centre, np.maximum(body, 0))
+        carried = topmost(_some(factors, rows), centre, np.maximum(body, 0))
         lifted = np.flatnonzero((carried >= 0) & (actions[rows, 0] == 1))
         _move(factors, rows[lifted], carried[lifted], motion[lifted], keep_in_frame)
         there = np.flatnonzero(body >= 0)
@@ -243,6 +243,11 @@ class Embodied(ActionSpace):
 def _finite(value: Any) -> bool:
     """Whether it is a finite number."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+def _some(factors: Floats, rows: NDArray[np.int64]) -> Floats:
+    """Some scenes; no copy where they are all of them."""
+    return factors if np.array_equal(rows, np.arange(len(factors))) else factors[rows]
 
 
 def _move(factors: Floats, rows: NDArray[np.int64], slots: NDArray[np.int64], motion: Floats, keep: bool) -> None:

@@ -140,6 +140,8 @@ class Discrete(Distribution):
     """
 
     def __init__(self, key: str, candidates: Sequence[float | str], probs: Sequence[float] | None = None) -> None:
+        if not isinstance(candidates, Sequence | np.ndarray) or isinstance(candidates, str):
+            raise UsageError(f"Discrete {key!r} needs a list of values, got {candidates!r}")
         self.keys = frozenset({key})
         self.key = key
         self.candidates = np.array([factor_value(key, candidate) for candidate in candidates], dtype=np.float64)
@@ -296,9 +298,12 @@ def probabilities(what: str, probs: Sequence[float] | None, count: int) -> NDArr
         raise UsageError(f"{what} needs one candidate or more")
     if probs is None:
         return np.full(count, 1.0 / count)
-    values = np.array(probs, dtype=np.float64)
+    try:
+        values = np.array(probs, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"{what} needs {count} probabilities that sum to 1, got {probs!r}") from None
     if values.shape != (count,) or not (values >= 0).all() or abs(values.sum() - 1.0) > 1e-6:
-        raise UsageError(f"{what} needs {count} probabilities that sum to 1, got {list(probs)}")
+        raise UsageError(f"{what} needs {count} probabilities that sum to 1, got {probs!r}")
     return values / values.sum()
 
 

@@ -1,7 +1,8 @@
 """The loops of the rasteriser, compiled by numba. ``rasterise`` is their front.
 
 Pictures are uint8 [H, W, C]; corners are in pixels, x to the right and y down; a box is the rows and columns (top,
-bottom, left, right) around a sprite; a sprite is x, y, shape, angle and scale as in ``rasterise.GEOMETRY``.
+bottom, left, right) around a sprite; a sprite is x, y, shape, angle and scale as in ``rasterise.GEOMETRY``, and what
+follows in its row is not read.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def draw(
     """
     changed = 0
     most, (height, width) = sprites.shape[1], images.shape[1:3]
-    moved = np.empty(most, dtype=np.int64)
+    moved, inside = np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64)
     patches = np.empty((2 * most, 4), dtype=np.int64)
     crossings, crossed = np.empty((most, ROWS, corners.shape[2])), np.empty((most, ROWS), dtype=np.int64)
     spans, picture = np.zeros((height, 2), dtype=np.int64), np.array([0, height, 0, width])
@@ -100,7 +101,7 @@ def draw(
         before = max(before, 0)
         others = 0
         for s in range(max(count, before)):
-            if s < min(count, before) and _same(sprites[n, s], colours[n, s], drawn[n, s], drawn_colours[n, s]):
+            if s < min(count, before) and _same(n, s, sprites, colours, drawn, drawn_colours):
                 continue
             if s < count and not _sound(sprites[n, s], len(sizes)):
                 return -1 - n
@@ -155,17 +156,18 @@ def draw(
                 crossings,
                 crossed,
                 spans,
+                inside,
             )
     return changed
 
 
 @njit(cache=True)
-def _same(sprite: Any, colour: Any, drawn: Any, drawn_colour: Any) -> bool:
-    for k in range(len(drawn)):
-        if sprite[k] != drawn[k]:
+def _same(n: int, s: int, sprites: Any, colours: Any, drawn: Any, drawn_colours: Any) -> bool:
+    for k in range(drawn.shape[2]):
+        if sprites[n, s, k] != drawn[n, s, k]:
             return False
-    for k in range(len(drawn_colour)):  # noqa: SIM110
-        if colour[k] != drawn_colour[k]:
+    for k in range(drawn_colours.shape[2]):  # noqa: SIM110
+        if colours[n, s, k] != drawn_colours[n, s, k]:
             return False
     return True
 
@@ -214,26 +216,30 @@ def _layers(
     crossings: Any,
     crossed: Any,
     spans: Any,
+    inside: Any,
 ) -> None:
     """Lays all sprites, as far as they reach into it, over a patch of a picture that shows the background."""
-    meet = False
+    meet, found = False, 0
     for s in range(count):
-        if _overlap(boxes[s], patch):
-            for other in range(s):
-                meet |= _overlap(boxes[s], boxes[other])
+        if min(boxes[s, 1], patch[1]) > max(boxes[s, 0], patch[0]) and min(boxes[s, 3], patch[3]) > max(
+            boxes[s, 2], patch[2]
+        ):
+            for k in range(found):
+                o = inside[k]
+                down = min(boxes[s, 1], boxes[o, 1]) - max(boxes[s, 0], boxes[o, 0])
+                meet |= down > 0 and min(boxes[s, 3], boxes[o, 3]) > max(boxes[s, 2], boxes[o, 2])
+            inside[found] = s
+            found += 1
     if meet:
-        for s in range(count):
-            top, bottom = max(boxes[s, 0], patch[0]), min(boxes[s, 1], patch[1])
-            left, right = max(boxes[s, 2], patch[2]), min(boxes[s, 3], patch[3])
-            for r in range(top, bottom):
-                for c in range(left, right):
-                    partial[r, c] = 0
+        for r in range(patch[0], patch[1]):
+            for c in range(patch[2], patch[3]):
+                partial[r, c] = 0
     several = False
-    for s in range(count):
-        if _overlap(boxes[s], patch):
-            size = sizes[int(sprites[s, 2]) - 1]
-            accumulate(corners[s], size, boxes[s], patch, sums)
-            several |= _blend(image, boxes[s], patch, colours[s], sums, partial, meet, spans)
+    for k in range(found):
+        s = inside[k]
+        size = sizes[int(sprites[s, 2]) - 1]
+        accumulate(corners[s], size, boxes[s], patch, sums)
+        several |= _blend(image, boxes[s], patch, colours[s], sums, partial, meet, spans)
     if several:
         scratch = partial, crossings, crossed, spans
         _resolve(image, sprites, colours, count, sizes, background, corners, boxes, patch, *scratch)
@@ -357,8 +363,10 @@ def _blend(image: Any, box: Any, patch: Any, colour: Any, sums: Any, partial: An
         total = 0.0
         for c in range(left, first):
             total += sums[r - top, c - left]
+            sums[r - top, c - left] = 0.0
         for c in range(first, last):
             total += sums[r - top, c - left]
+            sums[r - top, c - left] = 0.0
             share = abs(total)
             if share < LEAST:
                 continue
@@ -380,7 +388,7 @@ def _blend(image: Any, box: Any, patch: Any, colour: Any, sums: Any, partial: An
                             spans[r, 0], spans[r, 1] = c, c + 1
                         else:
                             spans[r, 0], spans[r, 1] = min(spans[r, 0], c), max(spans[r, 1], c + 1)
-        for c in range(end - left + 2):
+        for c in range(last - left, end - left + 2):
             sums[r - top, c] = 0.0
     return several
 
@@ -408,12 +416,15 @@ def _resolve(
     points = 64 * ROWS
     free = np.empty(ROWS, dtype=np.uint64)
     totals = np.empty(len(background))
+    ends = np.empty((count, 2))
     for r in range(patch[0], patch[1]):
         if spans[r, 1] == 0:
             continue
         for s in range(count):
-            if boxes[s, 0] <= r < boxes[s, 1]:
-                _cross(corners[s], sizes[int(sprites[s, 2]) - 1], r, crossings[s], crossed[s])
+            if boxes[s, 0] <= r < boxes[s, 1] and boxes[s, 2] < spans[r, 1] and boxes[s, 3] > spans[r, 0]:
+                _cross(corners[s], sizes[int(sprites[s, 2]) - 1], r, crossings[s], crossed[s], ends[s])
+            else:
+                ends[s, 0], ends[s, 1] = math.inf, -math.inf
         for c in range(spans[r, 0], spans[r, 1]):
             if partial[r, c] < 2:
                 continue
@@ -421,7 +432,7 @@ def _resolve(
             totals[:] = 0.0
             left = points
             for s in range(count - 1, -1, -1):
-                if boxes[s, 0] <= r < boxes[s, 1] and boxes[s, 2] <= c < boxes[s, 3]:
+                if ends[s, 0] < c + 1 and c < ends[s, 1]:
                     seen = 0
                     for row in range(ROWS):
                         hit = _points_inside(crossings[s, row], crossed[s, row], c) & free[row]
@@ -438,19 +449,24 @@ def _resolve(
 
 
 @njit(cache=True)
-def _cross(corners: Any, count: int, row: int, crossings: Any, crossed: Any) -> None:
-    """Where the outline of a polygon crosses the sampled rows of a row of pixels: columns, and how many there are."""
+def _cross(corners: Any, count: int, row: int, crossings: Any, crossed: Any, ends: Any) -> None:
+    """Where the outline of a polygon crosses the sampled rows of a row of pixels: columns, how many, the outer two."""
     crossed[:] = 0
+    ends[0], ends[1] = math.inf, -math.inf
     x0, y0 = corners[count - 1, 0], corners[count - 1, 1]
     for v in range(count):
         x1, y1 = corners[v, 0], corners[v, 1]
         low, high = min(y0, y1), max(y0, y1)
         if high > row and low < row + 1 and low < high:
-            for number in range(ROWS):
+            # The rows that it may cross, with one to spare at each end for rounding.
+            first, last = max(0, int((low - row) * ROWS - 1.5)), min(ROWS, int((high - row) * ROWS + 1.5))
+            for number in range(first, last):
                 y = row + (number + 0.5) / ROWS
                 if (y0 <= y) != (y1 <= y):
-                    crossings[number, crossed[number]] = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+                    place = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+                    crossings[number, crossed[number]] = place
                     crossed[number] += 1
+                    ends[0], ends[1] = min(ends[0], place), max(ends[1], place)
         x0, y0 = x1, y1
 
 

@@ -92,8 +92,8 @@ class Canvas:
 
         Args:
             images: uint8 [N, H, W, C], contiguous, the same array as before.
-            sprites: The sprites from back to front, float64 [N, S, 5] (columns: ``GEOMETRY``); a view of a wider
-                array will do.
+            sprites: The sprites from back to front, float64 [N, S, 5] (columns: ``GEOMETRY``); further columns are
+                not read.
             colours: uint8 [N, S, C].
             counts: How many sprites each picture has, int64 [N], at most S; the rows behind are not read. None: S.
 
@@ -109,7 +109,12 @@ class Canvas:
             raise UsageError(
                 f"pictures need to be contiguous, writeable uint8 {list(self.shape)}, got {images.dtype} {images.shape}"
             )
-        if rows.ndim != 3 or rows.shape[::2] != (n, len(GEOMETRY)) or fill.shape != (*rows.shape[:2], channels):
+        if (
+            rows.ndim != 3
+            or len(rows) != n
+            or rows.shape[2] < len(GEOMETRY)
+            or fill.shape != (*rows.shape[:2], channels)
+        ):
             raise UsageError(
                 f"sprites [{n}, S, {len(GEOMETRY)}] and colours [{n}, S, {channels}] are accepted,"
                 f" got {list(rows.shape)} and {list(fill.shape)}"
@@ -244,7 +249,7 @@ def topmost(
     """The front-most sprite that contains a point.
 
     Args:
-        sprites: From back to front, float64 [N, S, 5] (columns: ``GEOMETRY``).
+        sprites: From back to front, float64 [N, S, 5] (columns: ``GEOMETRY``); further columns are not read.
         points: One in each of the N arenas, float64 [N, 2].
         counts: How many sprites each arena has, int64 [N]; None: S.
         table: The shapes that sprites can have.
@@ -256,7 +261,7 @@ def topmost(
         UsageError: The shapes do not belong together, or a sprite is no finite row of numbers with a shape.
     """
     rows, places = np.require(sprites, np.float64, _PLAIN), np.require(points, np.float64, _PLAIN)
-    if rows.ndim != 3 or rows.shape[2] != len(GEOMETRY) or places.shape != (len(rows), 2):
+    if rows.ndim != 3 or rows.shape[2] < len(GEOMETRY) or places.shape != (len(rows), 2):
         raise UsageError(
             f"sprites [N, S, {len(GEOMETRY)}] and points [N, 2] are accepted, got {rows.shape} and {places.shape}"
         )

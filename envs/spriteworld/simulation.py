@@ -151,10 +151,10 @@ class SpriteworldSimulation(Simulation):
         if len(drifting):
             centres = self._factors[drifting, :, :2] + self._factors[drifting, :, X_VEL:]
             self._factors[drifting, :, :2] = np.clip(centres, 0.0, 1.0) if config.keep_in_frame else centres
-        now = self._factors[chosen]
+        now = self._factors if rows is None else self._factors[rows]
         if not config.task.fixed:
             self._members[chosen] = config.task.members(now)
-        outcome = config.task.evaluate(now, self._members[chosen])
+        outcome = config.task.evaluate(now, self._members if rows is None else self._members[rows])
         rewards[chosen] = costs + outcome.reward
         self._success[chosen] = outcome.success
         ended[chosen] = outcome.success
@@ -164,7 +164,7 @@ class SpriteworldSimulation(Simulation):
 
     def draw(self, out: Any, buffer: int) -> None:
         if self.observation == "image":
-            self._canvases[buffer].draw(out, self._factors[..., : len(GEOMETRY)], self._colours, self._counts)
+            self._canvases[buffer].draw(out, self._factors, self._colours, self._counts)
         else:
             out[...] = self.factors()
 

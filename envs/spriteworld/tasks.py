@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,7 +103,7 @@ class FindGoalPosition(Task):
         raw_reward_multiplier: What a distance is multiplied by.
 
     Raises:
-        UsageError: The goal or the weights are not two finite numbers.
+        UsageError: The goal or the weights are not two finite numbers, or another number is none.
     """
 
     def __init__(
@@ -116,16 +116,15 @@ class FindGoalPosition(Task):
         sparse_reward: bool = False,
         raw_reward_multiplier: float = 50.0,
     ) -> None:
-        self.goal_position = np.array(goal_position, dtype=np.float64)
-        self.weights_dimensions = np.array(weights_dimensions, dtype=np.float64)
-        for name, pair in (("goal_position", self.goal_position), ("weights_dimensions", self.weights_dimensions)):
-            if pair.shape != (2,) or not np.isfinite(pair).all():
-                raise UsageError(f"{name} must be two finite numbers, got {pair.tolist()}")
+        self.goal_position = _pair("goal_position", goal_position)
+        self.weights_dimensions = _pair("weights_dimensions", weights_dimensions)
         if (self.weights_dimensions < 0).any():
             raise UsageError(f"weights_dimensions must not be negative, got {self.weights_dimensions.tolist()}")
         self.filters = (filter_distrib,)
-        self.terminate_distance, self.terminate_bonus = float(terminate_distance), float(terminate_bonus)
-        self.sparse_reward, self.raw_reward_multiplier = bool(sparse_reward), float(raw_reward_multiplier)
+        self.terminate_distance = _number("terminate_distance", terminate_distance)
+        self.terminate_bonus = _number("terminate_bonus", terminate_bonus)
+        self.raw_reward_multiplier = _number("raw_reward_multiplier", raw_reward_multiplier)
+        self.sparse_reward = bool(sparse_reward)
 
     def evaluate(self, factors: NDArray[np.float64], members: NDArray[np.bool_] | None = None) -> Outcome:
         passed = self.members(factors) if members is None else members
@@ -163,7 +162,7 @@ class Clustering(Task):
         reward_range: What the measure is multiplied by, times two.
 
     Raises:
-        UsageError: There are fewer than two clusters.
+        UsageError: There are fewer than two clusters, or a number is none.
     """
 
     def __init__(
@@ -177,8 +176,10 @@ class Clustering(Task):
         if len(cluster_distribs) < 2:
             raise UsageError(f"Clustering needs two clusters or more, got {len(cluster_distribs)}")
         self.filters = tuple(cluster_distribs)
-        self.termination_threshold, self.terminate_bonus = float(termination_threshold), float(terminate_bonus)
-        self.sparse_reward, self.reward_range = bool(sparse_reward), float(reward_range)
+        self.termination_threshold = _number("termination_threshold", termination_threshold)
+        self.terminate_bonus = _number("terminate_bonus", terminate_bonus)
+        self.reward_range = _number("reward_range", reward_range)
+        self.sparse_reward = bool(sparse_reward)
 
     def evaluate(self, factors: NDArray[np.float64], members: NDArray[np.bool_] | None = None) -> Outcome:
         passed = self.members(factors) if members is None else members
@@ -205,7 +206,7 @@ class MetaAggregated(Task):
         terminate_bonus: Added to the reward when the whole is solved.
 
     Raises:
-        UsageError: There is no task, or one of the two names is none.
+        UsageError: There is no task, one of the two names is none, or the bonus is no number.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ class MetaAggregated(Task):
         self.subtasks = tuple(subtasks)
         self.filters = tuple(chosen for task in self.subtasks for chosen in task.filters)
         self.reward_aggregator, self.termination_criterion = reward_aggregator, termination_criterion
-        self.terminate_bonus = float(terminate_bonus)
+        self.terminate_bonus = _number("terminate_bonus", terminate_bonus)
 
     def evaluate(self, factors: NDArray[np.float64], members: NDArray[np.bool_] | None = None) -> Outcome:
         passed = self.members(factors) if members is None else members
@@ -253,3 +254,21 @@ class MetaAggregated(Task):
 def _blank(n: int) -> Outcome:
     """An outcome to be filled in."""
     return Outcome(np.empty(n), np.empty(n, dtype=np.bool_), np.empty(n, dtype=np.bool_))
+
+
+def _number(name: str, value: Any) -> float:
+    """A finite number; UsageError where it is none."""
+    if not isinstance(value, int | float | np.number) or isinstance(value, bool) or not np.isfinite(value):
+        raise UsageError(f"{name} must be a finite number, got {value!r}")
+    return float(value)
+
+
+def _pair(name: str, values: Any) -> NDArray[np.float64]:
+    """Two finite numbers, float64 [2]; UsageError where they are none."""
+    try:
+        pair = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        pair = np.empty(0)
+    if pair.shape != (2,) or not np.isfinite(pair).all():
+        raise UsageError(f"{name} must be two finite numbers, got {values!r}")
+    return pair

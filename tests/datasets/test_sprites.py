@@ -18,6 +18,7 @@ from equiworld.datasets import (
     record_trajectory,
     split_states,
 )
+from equiworld.datasets.dsprites import DSpritesError
 from equiworld.envs import UsageError
 from equiworld.envs.sprites import Sprites
 
@@ -151,7 +152,7 @@ def test_the_published_file_is_read(write):
 
 def test_a_file_that_is_not_there(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere.npz"):
-        with pytest.raises(UsageError, match="there is no file") as told:
+        with pytest.raises(DSpritesError, match="there is no file") as told:
             load("dsprites", data_path=str(place))
         line = str(told.value)
         assert f"{FILE} is published at https://github.com/google-deepmind/dsprites-dataset" in line
@@ -173,7 +174,7 @@ def test_a_file_of_something_else(write):
     ]
     for changed, message in wrong:
         write(**changed)
-        with pytest.raises(UsageError, match=message) as told:
+        with pytest.raises(DSpritesError, match=message) as told:
             load("dsprites", data_path=str(folder))
         assert "\n" not in str(told.value)
 
@@ -183,11 +184,11 @@ def test_a_damaged_file(write):
     whole = (folder / FILE).read_bytes()
     for content in (b"", b"no archive", whole[: len(whole) // 2], whole[:200] + b"\0" * 50 + whole[250:]):
         (folder / FILE).write_bytes(content)
-        with pytest.raises(UsageError, match="cannot be read as"):
+        with pytest.raises(DSpritesError, match="cannot be read as"):
             load("dsprites", data_path=str(folder))
     with zipfile.ZipFile(folder / FILE, "w") as archive:
         archive.writestr("imgs.npy", b"")
-    with pytest.raises(UsageError, match="latents_classes"):
+    with pytest.raises(DSpritesError, match="latents_classes"):
         DSprites(folder)
 
 

@@ -18,6 +18,7 @@ from stable_baselines3.common.env_checker import check_env as check_for_baseline
 
 from equiworld.envs import (
     FlatLand,
+    GoalTask,
     SimulationEnv,
     SimulationVectorEnv,
     UsageError,
@@ -482,3 +483,76 @@ def test_refusals_are_one_line(call: Callable[[], object], message: str) -> None
     with pytest.raises(UsageError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_a_reset_that_is_refused_changes_nothing() -> None:
+    env = WorldEnv(FlatLand())
+    env.reset(seed=3)
+    before = env.get_state(), env.np_random_seed
+    for options in ({"factors": [99, 0]}, {"colour": 1}, {"factors": ["red", 0]}, 5):
+        with pytest.raises(UsageError):
+            env.reset(seed=8, options=options)
+        assert_same((env.get_state(), env.np_random_seed), before)
+    envs = WorldVectorEnv(3, FlatLand())
+    envs.reset(seed=3)
+    several = envs.get_state(), envs.np_random_seed
+    for seed, options in ((8, {"factors": [99, 0]}), (8, {"colour": 1}), ([1, 2, -3], None), ([1, 2, "x"], None)):
+        with pytest.raises((ValueError, gym.error.Error)):
+            envs.reset(seed=seed, options=options)
+        assert_same((envs.get_state(), envs.np_random_seed), several)
+
+
+def test_states_of_which_one_is_refused_change_nothing() -> None:
+    envs = WorldVectorEnv(3, FlatLand())
+    envs.reset(seed=3)
+    before = envs.get_state()
+    envs.step(np.array([0, 1, 2]))
+    now, factors = envs.get_state(), envs.simulation.factors()
+    for entry, value in (
+        ("simulation", {"factors": [99, 0]}),
+        ("simulation", {"factors": [[1, 0], [2, 0]]}),
+        ("simulation", 5),
+        ("rng", {}),
+        ("steps", "three"),
+        ("over", None),
+    ):
+        with pytest.raises(UsageError):
+            envs.set_state([*before[:2], {**before[2], entry: value}])
+        assert_same(envs.get_state(), now)
+        with pytest.raises(UsageError):
+            WorldEnv(FlatLand()).set_state({**before[2], entry: value})
+    assert np.array_equal(envs.simulation.factors(), factors)
+    unbegun = WorldVectorEnv(2, FlatLand())
+    with pytest.raises(UsageError):
+        unbegun.set_state([before[0], {**before[1], "simulation": {"factors": [99, 0]}}])
+    with pytest.raises(UsageError, match="must be reset before its first step"):
+        unbegun.step(np.array([0, 1]))
+
+
+def test_a_run_whose_resets_are_the_users_continues_bit_by_bit() -> None:
+    def make() -> WorldVectorEnv:
+        task = GoalTask(tolerance=6)
+        return WorldVectorEnv(4, FlatLand(), task, max_episode_steps=6, autoreset_mode="Disabled")
+
+    def go(envs: WorldVectorEnv, actions: np.ndarray) -> list:
+        seen = []
+        for action in actions:
+            over = envs._over.copy()
+            if over.any():
+                seen.append(envs.reset(options={"reset_mask": over}))
+            seen.append(envs.step(action))
+            seen[-1] = (seen[-1][0].copy(), *seen[-1][1:])
+        return seen
+
+    actions = np.random.default_rng(0).integers(4, size=(40, 4))
+    envs, other = make(), make()
+    envs.reset(seed=5)
+    first = 0
+    while not envs._over.any() or envs._over.all():  # until some copies, and not all, wait for their reset
+        go(envs, actions[first : first + 1])
+        first += 1
+    saved = envs.get_state()
+    other.set_state(saved)
+    with pytest.raises(UsageError, match="has ended"):
+        other.step(actions[0])
+    assert_same(go(other, actions[first:]), go(envs, actions[first:]))

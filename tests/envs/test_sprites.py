@@ -161,6 +161,9 @@ def test_channels_and_sizes():
     [
         ({"shapes": ["hart"]}, r"unknown shape 'hart' \(did you mean 'heart'\?\); there are: square, ellipse, heart"),
         ({"shapes": []}, "one shape or more"),
+        ({"shapes": 3}, "one shape or more of square, ellipse, heart is accepted, each once, got 3"),
+        ({"shapes": "heart"}, "one shape or more"),
+        ({"shapes": [3]}, "unknown shape 3"),
         ({"shapes": ["heart", "heart"]}, "each once"),
         ({"stride": 0}, "stride must be a whole number, 1 or more, got 0"),
         ({"positions": 2.5}, "positions"),

@@ -88,6 +88,35 @@ def test_pictures_that_are_touched_up_are_those_that_are_drawn(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in WORLDS.names() if name.startswith("flatland")])
+def test_pictures_that_are_touched_up_before_others(name: str) -> None:
+    world, rng = make_world(name), np.random.default_rng(0)
+    shown = world.factors.sample(rng, 30)
+    behind = rng.integers(0, 256, (30, *world.image_shape)).astype(np.uint8)
+    images, fresh = np.zeros_like(behind), np.ones(30, dtype=bool)
+    for share in (0.0, 0.0, 0.5, 1.0, 1.0):
+        after = np.where(rng.random((30, 1)) < share, world.factors.sample(rng, 30), shown)
+        world.redraw_before(images, behind, fresh, shown, after)
+        assert np.array_equal(images, np.maximum(world.render(after), behind))
+        shown, fresh = after, rng.random(30) < 0.2
+        behind[fresh] = rng.integers(0, 256, behind[fresh].shape)
+
+
+@pytest.mark.parametrize("name", ["flatland", "flatland-discs", "flatland-rotor", "flatland-continuous"])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep"])
+def test_goals_in_the_image_whatever_came_before(name: str, mode: str) -> None:
+    world = make_world(name)
+    envs = WorldVectorEnv(9, world, GoalTask(tolerance=3), max_episode_steps=4, autoreset_mode=mode)
+    observation, info = envs.reset(seed=3)
+    envs.action_space.seed(0)
+    for step in range(25):
+        assert np.array_equal(observation, np.maximum(world.render(info["factors"]), world.render(info["goal"]) // 3))
+        if step % 7 == 6:
+            observation, info = envs.set_state(envs.get_state()[::-1])
+        else:
+            observation, _, _, _, info = envs.step(envs.action_space.sample())
+
+
+@pytest.mark.parametrize("name", [name for name in WORLDS.names() if name.startswith("flatland")])
 def test_observations_are_the_pictures_of_the_factors(name: str) -> None:
     world = make_world(name)
     envs = WorldVectorEnv(4, world, max_episode_steps=5)

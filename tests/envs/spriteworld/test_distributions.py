@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -183,3 +186,18 @@ X, Y = Continuous("x", 0, 1), Continuous("y", 0, 1)
 def test_what_cannot_be_made_is_refused(make: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (lambda: Discrete("c0", [0, 1], probs="half"), "needs 2 probabilities that sum to 1, got 'half'"),
+        (lambda: Discrete("c0", [0, 1], probs=5), "needs 2 probabilities that sum to 1, got 5"),
+        (lambda: Discrete("c0", [0, 1], probs=["a", "b"]), "needs 2 probabilities that sum to 1, got ['a', 'b']"),
+        (lambda: Discrete("c0", 3), "needs a list of values, got 3"),
+        (lambda: Discrete("shape", "square"), "needs a list of values, got 'square'"),
+    ],
+)
+def test_values_and_probabilities_that_are_none_are_refused(make: Callable[[], object], wrong: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(wrong)):
+        make()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -220,3 +222,20 @@ def test_outcome_is_written_into_new_arrays() -> None:
 def test_what_cannot_be_made_is_refused(make: object, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("make", "wrong"),
+    [
+        (lambda: FindGoalPosition(goal_position="left"), "goal_position must be two finite numbers, got 'left'"),
+        (lambda: FindGoalPosition(goal_position=3), "goal_position must be two finite numbers, got 3"),
+        (lambda: FindGoalPosition(weights_dimensions=None), "weights_dimensions must be two finite numbers, got None"),
+        (lambda: FindGoalPosition(terminate_distance="near"), "terminate_distance must be a finite number, got 'near'"),
+        (lambda: FindGoalPosition(terminate_bonus=[1]), "terminate_bonus must be a finite number, got [1]"),
+        (lambda: FindGoalPosition(raw_reward_multiplier=float("nan")), "raw_reward_multiplier must be a finite number"),
+        (lambda: MetaAggregated([NoReward()], terminate_bonus="x"), "terminate_bonus must be a finite number, got 'x'"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(make: Callable[[], object], wrong: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(wrong)):
+        make()
