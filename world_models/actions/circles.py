@@ -15,6 +15,7 @@ of consecutive codes and on nothing else:
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Sequence
@@ -213,16 +214,24 @@ def _read(
     reader = _fresh(before.shape[1], effort.hidden, generator)
     weight = torch.where(members, 1.0, _HEAVY)
     training = _Training(reader.features, generator, effort)
+    best: dict[str, Tensor] | None = None
     for look in range(effort.looks):
         training.train(before, after, weight, circles)
-        if look and _place(reader, before, after, members, generator):
+        planes = _place(reader, before, after, members, generator) if look else 0
+        if planes > 1:
             return reader
-    return None
+        if planes:
+            # A single plane may show a power of the circle only; a second one would tell.
+            best = copy.deepcopy(reader.state_dict())
+    if best is None:
+        return None
+    reader.load_state_dict(best)
+    return reader
 
 
 @torch.no_grad()
-def _place(reader: CircleReader, before: Tensor, after: Tensor, members: Tensor, generator: torch.Generator) -> bool:
-    """Sets the reader's planes, powers and angle; whether they tell the pairs apart."""
+def _place(reader: CircleReader, before: Tensor, after: Tensor, members: Tensor, generator: torch.Generator) -> int:
+    """Sets the reader's planes, powers and angle; how many planes turn with the factor, 0 if pairs are not told."""
     first, second = reader.features(before), reader.features(after)
     subspace = slow_subspace(first, second, at_least=first.shape[1])
     here, there = _whitened(first, subspace), _whitened(second, subspace)
@@ -234,9 +243,10 @@ def _place(reader: CircleReader, before: Tensor, after: Tensor, members: Tensor,
     turned = start * torch.polar(torch.ones_like(angles), words.counts[word] * angles)
     energy = start[members].abs().square().mean(0).clamp_min(1e-9)
     unexplained = (end - turned)[members].abs().square().mean(0) / (2 * energy)
-    powers = _fundamental(angles.tolist(), [float(share) < 0.25 for share in unexplained])
+    usable = [float(share) < 0.25 for share in unexplained]
+    powers = _fundamental(angles.tolist(), usable)
     if powers is None:
-        return False
+        return 0
     reader.centre.copy_(subspace.centre)
     reader.planes.copy_(basis @ subspace.directions)
     reader.powers.copy_(torch.tensor(powers))
@@ -245,7 +255,8 @@ def _place(reader: CircleReader, before: Tensor, after: Tensor, members: Tensor,
     reader.angle.copy_(turn[members].abs().median())
     moves = turn.abs() > 0.5 * reader.angle
     steady = (turn[members].abs() - reader.angle).abs() < 0.5 * reader.angle
-    return float((moves == members).float().mean()) > 0.97 and float(steady.float().mean()) > 0.95
+    told = float((moves == members).float().mean()) > 0.97 and float(steady.float().mean()) > 0.95
+    return sum(usable) if told else 0
 
 
 def _fundamental(angles: Sequence[float], usable: Sequence[bool]) -> tuple[int, ...] | None:
