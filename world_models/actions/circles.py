@@ -27,7 +27,8 @@ from torch import Tensor, nn
 from .commuting import Fit, fit_commuting_rotations, possible_words, predict, random_fit
 from .subspace import SlowSubspace, slow_subspace
 
-_FEATURES = 4
+_FEATURES = 4  # of the networks that tell which pairs move together: room for two planes
+_READ = 6  # of those that read a circle: several of its powers
 _HEAVY = 30.0  # weight of a pair that is explained
 _LARGEST_POWER = 3  # of a plane's phase in a product of phases
 _FITTED = 2000  # pairs that rotations are fitted to
@@ -60,9 +61,10 @@ class CircleReader(nn.Module):
     Args:
         size: Numbers in a code, K.
         hidden: Units in each hidden layer.
+        features: What the network gives, an even number D: a plane for each two of them.
     """
 
-    def __init__(self, size: int, hidden: int) -> None:
+    def __init__(self, size: int, hidden: int, features: int = _READ) -> None:
         super().__init__()
         self.features = nn.Sequential(
             nn.Linear(size, hidden),
@@ -71,15 +73,15 @@ class CircleReader(nn.Module):
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
-            nn.Linear(hidden, _FEATURES),
+            nn.Linear(hidden, features),
         )
         self.centre: Tensor
         self.planes: Tensor
         self.powers: Tensor
         self.angle: Tensor
-        self.register_buffer("centre", torch.zeros(_FEATURES))
-        self.register_buffer("planes", torch.eye(_FEATURES))
-        self.register_buffer("powers", torch.zeros(_FEATURES // 2, dtype=torch.long))
+        self.register_buffer("centre", torch.zeros(features))
+        self.register_buffer("planes", torch.eye(features))
+        self.register_buffer("powers", torch.zeros(features // 2, dtype=torch.long))
         self.register_buffer("angle", torch.zeros(()))
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -161,7 +163,7 @@ def _movers(
     effort: Effort,
 ) -> list[Tensor]:
     """The pairs that each of one or two further factors moves, as masks ``[n]``; none if features never tell."""
-    reader = _fresh(before.shape[1], effort.hidden, generator)
+    reader = _fresh(before.shape[1], effort.hidden, _FEATURES, generator)
     weight = torch.where(explained, _HEAVY, 1.0)
     training = _Training(reader.features, generator, effort)
     free = ~explained
@@ -211,7 +213,7 @@ def _read(
     before: Tensor, after: Tensor, members: Tensor, circles: list[Tensor], generator: torch.Generator, effort: Effort
 ) -> CircleReader | None:
     """The circle of the factor that moves in the given pairs and in no other."""
-    reader = _fresh(before.shape[1], effort.hidden, generator)
+    reader = _fresh(before.shape[1], effort.hidden, _READ, generator)
     weight = torch.where(members, 1.0, _HEAVY)
     training = _Training(reader.features, generator, effort)
     best: dict[str, Tensor] | None = None
@@ -364,8 +366,8 @@ def _power(circle: Tensor, power: int) -> Tensor:
     return circle**power if power >= 0 else circle.conj() ** -power
 
 
-def _fresh(size: int, hidden: int, generator: torch.Generator) -> CircleReader:
-    reader = CircleReader(size, hidden)
+def _fresh(size: int, hidden: int, features: int, generator: torch.Generator) -> CircleReader:
+    reader = CircleReader(size, hidden, features)
     with torch.no_grad():
         for layer in reader.features:
             if isinstance(layer, nn.Linear):

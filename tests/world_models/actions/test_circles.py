@@ -34,7 +34,7 @@ def torus(orders: list[int], strides: list[int], number: int = 4000) -> tuple[to
 
 @pytest.fixture(scope="module")
 def found():  # type: ignore[no-untyped-def]
-    before, after, states, factor, sign = torus([3, 16, 12], [1, 2, 1])
+    before, after, states, factor, sign = torus([3, 8, 12], [1, 1, 1])
     return peel(before, after, 4, torch.Generator().manual_seed(0), EFFORT), before, after, states, factor, sign
 
 
@@ -110,7 +110,7 @@ def test_characters_are_orthonormal_on_even_circles() -> None:
 
 def test_a_product_of_planes_turns_least() -> None:
     """Planes that turn by 2 and 3 units hold the circle of one unit: their quotient."""
-    reader = CircleReader(4, 8)
+    reader = CircleReader(4, 8, 4)
     phase = torch.linspace(0, 6, 50)
     features = torch.stack([(2 * phase).cos(), (2 * phase).sin(), (3 * phase).cos(), (3 * phase).sin()], 1)
     reader.powers.copy_(torch.tensor([-1, 1]))

@@ -22,7 +22,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> Peeled:
     for angle in (0.7, 2.1):
         reader = CircleReader(12, 256)
         reader.angle.fill_(angle)
-        reader.powers.copy_(torch.tensor([1, 0]))
+        reader.powers.copy_(torch.tensor([1, 0, 0]))
         readers.append(reader)
     peeled = Peeled(readers, 0.0, "two")
     monkeypatch.setattr(peeling, "peel", lambda *given: peeled)
