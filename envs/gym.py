@@ -449,7 +449,7 @@ class SimulationVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         Raises:
             UsageError: They are no states of this environment, or not one for each copy; then nothing has changed.
         """
-        if isinstance(states, Mapping) or len(states) != self.num_envs:
+        if not isinstance(states, Sequence) or len(states) != self.num_envs:
             raise UsageError(f"set_state needs a list of {self.num_envs} states, one for each copy")
         for state in states:
             _check_state(state)
@@ -501,7 +501,8 @@ def restore_state(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> tup
     """
     if not isinstance(env.unwrapped, SimulationEnv):
         raise UsageError(f"only environments of equiworld can be restored, got {env.unwrapped}")
-    wrappers, limits = _time_limits(env), state.get("time_limits")
+    wrappers = _time_limits(env)
+    limits = state.get("time_limits") if isinstance(state, Mapping) else None
     if not isinstance(limits, list) or len(limits) != len(wrappers):
         raise UsageError("this is not a state that save_state gave for an environment within the same time limits")
     env.reset()  # the wrappers refuse steps before a reset

@@ -57,6 +57,8 @@ class Plan:
 
     def __post_init__(self) -> None:
         index, count = self.shard
+        if count < 1:
+            raise UsageError(f"the number of shards must be 1 or more, got {count}")
         if not 0 <= index < count:
             raise UsageError(f"of {count} shards there is none of number {index}; they are 0 to {count - 1}")
         numpy_generator(self.seed)

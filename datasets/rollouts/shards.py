@@ -26,9 +26,11 @@ def shard_steps(steps: int, shard: tuple[int, int]) -> int:
     """The shard's part of all steps.
 
     Raises:
-        UsageError: There is not one for each shard.
+        UsageError: There is no shard, or not one step for each.
     """
     index, count = shard
+    if count < 1:
+        raise UsageError(f"the number of shards must be 1 or more, got {count}")
     if steps < count:
         raise UsageError(f"{steps} steps are too few for {count} shards")
     return steps // count + (index < steps % count)

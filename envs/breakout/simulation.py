@@ -16,7 +16,7 @@ from .emulator import FIRE, FULL_ACTIONS, MINIMAL_ACTIONS, NOOP
 from .fleet import Fleet
 from .picture import Pictures, greys
 from .workers import WorkerFleet
-from .world import PLAYFIELD, Breakout, check_view, is_whole
+from .world import PLAYFIELD, Breakout, check_flag, check_view, is_whole
 
 LifeLoss = Literal["ignore", "terminate", "continue"]
 _STATE = ("emulator", "screen", "before", "history", "action", "goes_on")
@@ -79,19 +79,20 @@ class BreakoutSimulation(Simulation):
         self.frame_stack = _whole("frame_stack", frame_stack, 1)
         self.frame_skip = _check_skip(frame_skip)
         self.repeat_action_probability = float(sticky)
-        self.fire_reset, self.life_loss = bool(fire_reset), life_loss
+        self.fire_reset, self.life_loss = check_flag("fire_reset", fire_reset), life_loss
         crop, size = check_view(crop, image_size)
         self.world = Breakout(image_size=image_size, crop=crop, grayscale=grayscale)
         self.factor_names = memory.FACTOR_NAMES
-        self.action_meanings = tuple(FULL_ACTIONS) if full_action_space else MINIMAL_ACTIONS
+        full = check_flag("full_action_space", full_action_space)
+        self.action_meanings = tuple(FULL_ACTIONS) if full else MINIMAL_ACTIONS
         self._numbers = [FULL_ACTIONS.index(name) for name in self.action_meanings]
         self.action_space: spaces.Discrete = spaces.Discrete(len(self._numbers))
         channels = 1 if grayscale else 3
         self.observation_space = spaces.Box(0, 255, (*size, channels * self.frame_stack), np.uint8)
 
-        workers = _whole("num_workers", num_workers, 0)
+        workers, pooled = _whole("num_workers", num_workers, 0), check_flag("max_pool", max_pool)
         self._fleet: Fleet | WorkerFleet
-        self._fleet = WorkerFleet(num_envs, bool(max_pool), workers) if workers else Fleet(num_envs, bool(max_pool))
+        self._fleet = WorkerFleet(num_envs, pooled, workers) if workers else Fleet(num_envs, pooled)
         self.palette = self._fleet.palette()
         colours = greys(self.palette) if grayscale else self.palette
         self._view = Pictures(num_envs, colours, crop, size)

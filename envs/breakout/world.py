@@ -34,6 +34,13 @@ def is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """An option that is True or False; UsageError where it is anything else, such as the text "false"."""
+    if not isinstance(value, bool | np.bool_):
+        raise UsageError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_view(crop: Sequence[int] | None, image_size: int | None) -> tuple[tuple[int, int, int, int], tuple[int, int]]:
     """The crop, and the size of the picture, that two options stand for.
 
@@ -115,7 +122,7 @@ class Breakout(World):
             raise UsageError(f"brick_factors must be one of {', '.join(map(str, counts))}, got {brick_factors!r}")
         self._crop, size = check_view(crop, image_size)
         self._paddle_width, self._bricks, self._brick_factors, self._gap = paddle_width, bricks, brick_factors, gap
-        self._grayscale, self._renderer = bool(grayscale), renderer
+        self._grayscale, self._renderer = check_flag("grayscale", grayscale), renderer
         self.image_shape = (*size, 1 if grayscale else 3)
         self._places = {
             "ball_x": _grid("ball_columns", ball_columns, _BALL_X),

@@ -171,9 +171,16 @@ class Screen:
             pygame.quit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would print and leave."""
+
+    def error(self, message: str) -> Any:
+        raise UsageError(message)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Plays what the command line asks for, and returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m equiworld.envs.spriteworld.play",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -182,12 +189,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--mode", default="train", help=", ".join(MODES))
     parser.add_argument("--seed", type=int, help="of the scenes; other ones each time by default")
     parser.add_argument("--size", type=int, default=512, help="pixels of the picture's side")
-    given = parser.parse_args(arguments)
     try:
+        given = parser.parse_args(arguments)
         Screen(Game(given.config, given.mode, given.seed, given.size)).run()
     except UsageError as error:
         sys.stderr.write(f"play: {error}\n")
         return 2
+    except KeyboardInterrupt:  # Ctrl-C in the terminal closes the window
+        return 130
     return 0
 
 

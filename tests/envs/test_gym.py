@@ -397,6 +397,8 @@ def test_a_state_of_something_else_is_refused() -> None:
         (lambda: env.set_state({**state, "rng": {"bit_generator": "MT19937"}}), "the state of the generator"),
         (lambda: envs.set_state([state]), "set_state needs a list of 2 states"),
         (lambda: envs.set_state(state), "set_state needs a list of 2 states"),
+        (lambda: envs.set_state(None), "set_state needs a list of 2 states"),  # type: ignore[arg-type]
+        (lambda: restore_state(env, None), "this is not a state that save_state gave"),  # type: ignore[arg-type]
         (lambda: restore_state(env, {**state, "time_limits": [3]}), "this is not a state that save_state gave"),
         (lambda: save_state(gym.make("CartPole-v1")), "only environments of equiworld can be saved"),
         (lambda: restore_state(gym.make("CartPole-v1"), {}), "only environments of equiworld can be restored"),

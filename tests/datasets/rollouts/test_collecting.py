@@ -332,6 +332,8 @@ def test_collecting_and_asking(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ([*COLLECT, "--out", "OUT", "--policy", "follower"], "the policy 'follower' plays Breakout alone"),
         ([*COLLECT, "--out", "nowhere/OUT"], "there is no folder nowhere to write into"),
         ([*COLLECT, "--out", "OUT", "--shard", "2/2"], "of 2 shards there is none of number 2; they are 0 to 1"),
+        ([*COLLECT, "--out", "OUT", "--shard", "0/0"], "the number of shards must be 1 or more, got 0"),
+        ([*COLLECT, "--out", "OUT", "--shards", "0"], "the number of shards must be 1 or more, got 0"),
         ([*COLLECT, "--out", "OUT", "--shard", "2"], "argument --shard: '2' is no shard; 0/4 is the first of four"),
         (
             [*COLLECT, "--out", "OUT", "--shard", "0/2", "--shards", "2"],

@@ -302,6 +302,10 @@ def test_starts_that_cannot_be_are_refused(options: dict[str, Any], message: str
         ({"image_size": 200}, "image_size must be 1 to 144"),
         ({"crop": (40, 30, 0, 160)}, "crop must lie in"),
         ({"crop": 64}, "crop must be four whole numbers"),
+        ({"grayscale": "False"}, "grayscale must be True or False, got 'False'"),
+        ({"max_pool": 1}, "max_pool must be True or False, got 1"),
+        ({"fire_reset": None}, "fire_reset must be True or False, got None"),
+        ({"full_action_space": "no"}, "full_action_space must be True or False, got 'no'"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, Any], message: str) -> None:

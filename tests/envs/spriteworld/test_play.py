@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -150,8 +151,16 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["--seed", "-3"]) == 2
     assert capsys.readouterr().err == "play: a seed must be 0 or more, got -3\n"
+    assert main(["--size", "ten"]) == 2
+    assert capsys.readouterr().err == "play: argument --size: invalid int value: 'ten'\n"
     with pytest.raises(UsageError, match="image_size"):
         Game(size=0)
+
+
+def test_ctrl_c_ends_it_without_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Screen, "show", lambda self: signal.raise_signal(signal.SIGINT))
+    assert main(["--size", "64"]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_without_a_screen_it_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
