@@ -191,7 +191,9 @@ def _given(space: FactorSpace, values: ArrayLike | None, rows: int, name: str) -
     try:
         states = space.check(values)
     except (TypeError, ValueError) as error:
-        text = str(error) if isinstance(error, UsageError) else f"numbers are accepted, got {' '.join(repr(values).split())}"
+        text = str(error)
+        if not isinstance(error, UsageError):
+            text = f"numbers are accepted, got {' '.join(repr(values).split())}"
         raise UsageError(f"reset option {name!r}: {text}") from error
     if states.ndim == 2 and len(states) != rows:
         raise UsageError(f"reset option {name!r}: {len(states)} rows were given for {rows} copies")

@@ -52,7 +52,8 @@ def describe(rollouts: Rollouts) -> Iterator[tuple[str, str]]:
         yield "compression", f"{_bytes(raw)} in {_bytes(size)}, {raw / size:.1f} to 1"
     for (kind, values), factors in groupby(header.factors, lambda factor: (factor["kind"], factor.get("size"))):
         names = ", ".join(factor["name"] for factor in factors)
-        yield f"{'named' if kind == 'unknown' else kind} factors", names + ("" if values is None else f" ({values} values)")
+        count = "" if values is None else f" ({values} values)"
+        yield f"{'named' if kind == 'unknown' else kind} factors", names + count
     for code, action in enumerate(header.actions):
         yield f"action {code}", str(action["name"])
     for name, version in header.versions.items():
