@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from .envs.registration import register_all
+
 __version__ = "0.1.0"
 
 _PACKAGES = ("agents", "datasets", "envs", "metrics", "world_models")
@@ -19,3 +21,6 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_PACKAGES])
+
+
+register_all()

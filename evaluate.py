@@ -14,10 +14,17 @@ from rich.table import Table
 
 from equiworld.envs.registry import UsageError
 from equiworld.reporting.codes_file import known_names, read_codes
-from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run
+from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run, run_directory
 from equiworld.reporting.measures import MEASURES, available, is_slow, measure, select, usual
 from equiworld.reporting.page import build
-from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
+from equiworld.reporting.scores import (
+    UNREFERENCED,
+    common_folder,
+    run_labels,
+    scores,
+    slow_without_reference,
+    text_rows,
+)
 from equiworld.reporting.subject import Codes, Subject
 from equiworld.train import guarded
 from equiworld.world_models import runs
@@ -50,7 +57,8 @@ def evaluate_runs(
     reference: bool | None = None,
 ) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
-    distinct = list(dict.fromkeys(paths))
+    # A run and its checkpoint, or two ways of writing a path, are one: the first of them counts.
+    distinct = list({run_directory(path).resolve(): path for path in reversed(paths)}.values())[::-1]
     settings: dict[str, Any] = {"paged": paged, "figures": figures, "room": 1 / len(distinct), "reference": reference}
     found = [evaluate_run(path, names, told=_told, **settings) for path in distinct]
     compare(found)
@@ -62,7 +70,8 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     """Prints the table, why something is missing, and what was written; writes the page."""
     console = Console()
     labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
-    header, groups = text_rows(scores({label: each.results for label, each in zip(labels, found, strict=True)}))
+    rated = scores({label: each.results for label, each in zip(labels, found, strict=True)})
+    header, groups = text_rows(rated)
     shown = Table(title=f"{labels[0]}: {title}" if len(found) == 1 else title)
     cells = [header, *(row for _, rows in groups for row in rows)]
     widths = [max(len(row[place]) for row in cells) for place in range(len(header))]
@@ -79,6 +88,8 @@ def _say(found: Sequence[Measured], title: str, paged: bool) -> None:
     missing = {name: reason for each in found for name, reason in each.missing.items()}
     for name, reason in missing.items():
         console.print(f"{name}: {reason}", highlight=False, soft_wrap=True, markup=False)
+    if bare := slow_without_reference(rated):
+        console.print(UNREFERENCED.format(", ".join(bare)), highlight=False, soft_wrap=True, markup=False)
     lines = [("details", [str(each.written) for each in found])]
     if folders := [str(each.figures[0].parent) for each in found if each.figures]:
         lines.append(("figures", folders))
@@ -165,7 +176,7 @@ def evaluate(arguments: list[str]) -> int:
     if files and len(files) < len(asked.runs):
         raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
     if files:
-        return _evaluate_files(list(dict.fromkeys(files)), asked)
+        return _evaluate_files(list({path.resolve(): path for path in reversed(files)}.values())[::-1], asked)
     names = select(asked.metrics, available(), usual(asked.report))
     for run in asked.runs:
         # All of them are looked at before the first is measured.

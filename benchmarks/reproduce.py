@@ -32,10 +32,28 @@ EXPERIMENTS: dict[str, tuple[list[str], int]] = {
     "rgrvae-background": (["--model=rgrvae", "--noise-name=background"], 3),
     "rgrvae-offset2": (["--model=rgrvae", "--offset=2", "--num-action-steps=2"], 3),
     "rgrvae-offset5": (["--model=rgrvae", "--offset=5", "--num-action-steps=5"], 3),
+    "rgrvae-sprites": (
+        [
+            "--dataset=sprites",
+            "--shapes=heart",
+            "--scales=3",
+            "--offset=4",
+            "--image-size=32",
+            "--antialias",
+            "--transitions=uniform",
+            "--steps=60000",
+            "--model=rgrvae",
+            "--estimator=peeling",
+            "--latents=16",
+            "--window=1",
+            "--batch-size=32",
+        ],
+        3,
+    ),
     "rgrvae-exact": (["--model=rgrvae", "--estimator=exact"], 3),
     "rgrvae-original": (["--model=rgrvae", "--config=configs/rgrvae-original.yaml", "--epochs=50"], 1),
 }
-"""Options beside ``--dataset=flatland``, and how many seeds."""
+"""Options beside ``--dataset=flatland`` (or one of their own), and how many seeds."""
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "alignment": ("alignment.alignment", ".3f"),
@@ -66,7 +84,7 @@ def run(name: str, seed: int, folder: Path, threads: int) -> dict[str, Any]:
     target.mkdir(parents=True, exist_ok=True)
     command = [
         "train.py",
-        "--dataset=flatland",
+        *([] if any(option.startswith("--dataset") for option in options) else ["--dataset=flatland"]),
         *options,
         f"--seed={seed}",
         f"--threads={threads}",

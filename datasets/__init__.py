@@ -6,23 +6,43 @@ from dataclasses import fields
 from typing import Any
 
 from ..envs.registry import UsageError
+from .breakout import BreakoutOptions
+from .dsprites import DSprites, DSpritesOptions
 from .factors import FactorDataset
 from .flatland import FlatLandOptions
+from .ima_sprites import ImaSpritesDataset, ImaSpritesOptions
 from .loader import Batch, WindowLoader
 from .noise import Noise, NoiseOptions, make_noise
+from .recorded import RecordedDataset, RecordedTransitions, RecordedWorld, RolloutOptions
 from .registry import DATASETS, DatasetSpec, dataset
+from .rollouts import Rollouts, RolloutWriter
+from .sampled import SampledDataset
 from .splits import Split, split_states
-from .transitions import TransitionDataset, draw_uniform, record_trajectory
+from .sprites import SpritesOptions
+from .transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 
 __all__ = [
     "DATASETS",
     "Batch",
+    "BreakoutOptions",
+    "DSprites",
+    "DSpritesOptions",
     "DatasetSpec",
     "FactorDataset",
     "FlatLandOptions",
+    "ImaSpritesDataset",
+    "ImaSpritesOptions",
     "Noise",
     "NoiseOptions",
+    "RecordedDataset",
+    "RecordedTransitions",
+    "RecordedWorld",
+    "RolloutOptions",
+    "RolloutWriter",
+    "Rollouts",
+    "SampledDataset",
     "Split",
+    "SpritesOptions",
     "TransitionDataset",
     "WindowLoader",
     "build_dataset",
@@ -32,6 +52,7 @@ __all__ = [
     "make_noise",
     "record_trajectory",
     "split_states",
+    "still_images",
 ]
 
 

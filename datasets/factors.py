@@ -51,8 +51,12 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         self.factors = world.factors
         self.noise = NoNoise() if noise is None else noise
         self.seed = seed
-        self._size = world.factors.size
+        self._size = self._count()
         self._rng = numpy_generator(seed, 2)
+
+    def _count(self) -> int:
+        """The number of items."""
+        return self.factors.size
 
     def __len__(self) -> int:
         return self._size
@@ -73,7 +77,11 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         """The pictures of all states, uint8 [size, H, W, C], or None where they would take too much memory."""
         if self._size * int(np.prod(self.world.image_shape)) > CACHE_BYTES:
             return None
-        return self.world.render(self.factors.grid())
+        return self.world.render(self.generative_factors(np.arange(self._size)))
+
+    def check_index(self, index: ArrayLike) -> NDArray[np.int64]:
+        """``index`` as int64 in its own shape, refused (UsageError) where there is no such item."""
+        return self.factors.check_index(index)
 
     def frames(self, index: ArrayLike) -> NDArray[np.uint8]:
         """Pictures without noise, uint8 [N, H, W, C] (or [H, W, C] for one index).
@@ -83,10 +91,10 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         Raises:
             UsageError: There is no such state.
         """
-        numbers = self.factors.check_index(index)
+        numbers = self.check_index(index)
         if self._cache is not None:
             return self._cache[numbers]
-        images = self.world.render(self.factors.from_index(numbers.reshape(-1)))
+        images = self.world.render(self.generative_factors(numbers.reshape(-1)))
         return images.reshape(*numbers.shape, *self.world.image_shape)
 
     def images(
@@ -106,7 +114,7 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         Raises:
             UsageError: There is no such state, or groups and index differ in their number.
         """
-        numbers = self.factors.check_index(index)
+        numbers = self.check_index(index)
         flat = numbers.reshape(-1)
         # Channels stay last in memory, which is the layout that convolutions are fastest with.
         clean = torch.from_numpy(self.frames(flat)).permute(0, 3, 1, 2).to(torch.float32).div_(255)
@@ -144,7 +152,7 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
 
     def index_to_latent(self, index: ArrayLike) -> NDArray[np.int64]:
         """The factors of states: ``generative_factors`` by the name that is the inverse of ``latent_to_index``."""
-        return self.factors.from_index(index)
+        return self.generative_factors(index)
 
     def latent_to_index(self, latents: ArrayLike) -> Any:
         """The indices of states with these factors, int64 [N] (or one, for one row [K]).

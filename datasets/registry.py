@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-from ..envs.registry import Registry
+from ..envs.registry import Registry, UsageError
 from .factors import FactorDataset
 from .noise import NoiseOptions
 
@@ -20,17 +22,41 @@ class DatasetSpec:
     Attributes:
         options: The dataclass of its options, all with defaults; what stands below an attribute is its help text.
         build: ``build(options, noise, seed)`` makes it.
+        offset: The option that ``--offset`` sets, where actions of this data set become longer by it instead of more.
     """
 
     options: type[Any]
     build: Callable[[Any, NoiseOptions, int], FactorDataset]
+    offset: str | None = None
 
 
-DATASETS: Registry[DatasetSpec] = Registry("data set")
+class DatasetRegistry(Registry[DatasetSpec]):
+    """The data sets by name; and those that lie in rollout files, by their path."""
+
+    def __getitem__(self, name: str) -> DatasetSpec:
+        if not is_path(name):
+            try:
+                return super().__getitem__(name)
+            except UsageError as error:
+                raise UsageError(f"{error}, and the paths of recorded rollouts (FILE.h5, a folder/)") from None
+        from .recorded import RolloutOptions, recorded
+
+        return DatasetSpec(RolloutOptions, partial(recorded, name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and is_path(name))
+
+
+def is_path(name: str) -> bool:
+    """Whether a data set's name is the path of a rollout file, of a folder of them, or a pattern."""
+    return name.endswith((".h5", ".hdf5")) or "/" in name or os.sep in name
+
+
+DATASETS = DatasetRegistry("data set")
 
 
 def dataset(
-    name: str, options: type[Options]
+    name: str, options: type[Options], offset: str | None = None
 ) -> Callable[
     [Callable[[Options, NoiseOptions, int], FactorDataset]], Callable[[Options, NoiseOptions, int], FactorDataset]
 ]:
@@ -39,6 +65,7 @@ def dataset(
     Args:
         name: What ``--dataset`` takes.
         options: The dataclass of its options.
+        offset: The option that ``--offset`` sets, if it is not the number of actions between two images.
 
     Raises:
         UsageError: The name is taken.
@@ -47,7 +74,7 @@ def dataset(
     def enter(
         build: Callable[[Options, NoiseOptions, int], FactorDataset],
     ) -> Callable[[Options, NoiseOptions, int], FactorDataset]:
-        DATASETS.register(name)(DatasetSpec(options, build))
+        DATASETS.register(name)(DatasetSpec(options, build, offset))
         return build
 
     return enter

@@ -23,16 +23,17 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
         data: The pictures of the states.
         states: Indices of the states passed through, int64 [M, T + 1]: M trajectories of T steps.
         actions: Codes of the actions between them, int64 [M, T].
-        offset: Steps from an image to the next one; all its actions are kept.
+        offset: Steps from an image to the next one; all its actions are kept. Trajectories of no steps (T = 0) hold
+            single images.
 
     Raises:
-        UsageError: The offset is below 1 or above T, the shapes do not belong together, or a state or an action
-            does not exist.
+        UsageError: The offset is below 1 or above T (above 1 if T is 0), the shapes do not belong together, or a state
+            or an action does not exist.
     """
 
     def __init__(self, data: FactorDataset, states: ArrayLike, actions: ArrayLike, offset: int = 1) -> None:
         self.data = data
-        self.states = data.factors.check_index(states)
+        self.states = data.check_index(states)
         self.actions = whole(actions, "actions")
         self.offset = offset
         if self.states.ndim != 2 or self.actions.shape != (self.states.shape[0], self.states.shape[1] - 1):
@@ -40,7 +41,7 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
                 "transitions need states [M, T + 1] and actions [M, T],"
                 f" got {list(self.states.shape)} and {list(self.actions.shape)}"
             )
-        _check_offset(offset, self.actions.shape[1])
+        _check_offset(offset, max(1, self.actions.shape[1]))  # no actions at all: single images
         count = len(data.world.actions)
         if self.actions.size and (self.actions.min() < 0 or self.actions.max() >= count):
             raise UsageError(f"action codes are 0 to {count - 1}, got {self.actions.min()} to {self.actions.max()}")
@@ -71,6 +72,15 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
 
     def _starts_per_row(self, length: int) -> int:
         return max(0, self.states.shape[1] - length * self.offset)
+
+    def single_steps(self, n: int, seed: int = 0) -> TransitionDataset:
+        """Single actions, whatever the offset: ``n`` of them drawn uniformly, or all that were recorded.
+
+        Args:
+            n: How many, where they can be drawn.
+            seed: The same seed gives the same.
+        """
+        return draw_uniform(self.data, n, offset=1, seed=seed)
 
     def windows(self, length: int, allowed: NDArray[np.bool_] | None = None) -> IntArray:
         """Where sequences of ``length + 1`` pictures, ``offset`` steps apart, can start.
@@ -121,6 +131,12 @@ class TransitionDataset(Dataset[tuple[tuple[Tensor, Tensor], Tensor]]):
         states = self.states[row, step + np.arange(length + 1) * self.offset]
         actions = self.actions[row, step + np.arange(length * self.offset)]
         return states, actions.reshape(len(places), length, self.offset)
+
+
+def still_images(data: FactorDataset) -> TransitionDataset:
+    """Every item by itself, without actions: what a model of single images reads where there is nothing more."""
+    count = len(data)
+    return TransitionDataset(data, np.arange(count)[:, None], np.empty((count, 0), dtype=np.int64))
 
 
 def record_trajectory(data: FactorDataset, steps: int = 10_000, offset: int = 1, seed: int = 0) -> TransitionDataset:

@@ -28,9 +28,11 @@ class Factor:
             ``categorical`` (without order) or ``continuous`` (a number in ``[low, high]``).
         low: The least value of a continuous factor.
         high: The largest value of a continuous factor.
+        circular: Whether a continuous factor runs around a circle, on which ``high`` is ``low`` again.
 
     Raises:
-        UsageError: The kind is unknown, the size is missing, not positive or not wanted, or the interval is empty.
+        UsageError: The kind is unknown, the size is missing, not positive or not wanted, the interval is empty, or a
+            factor that is not continuous is called circular (``cyclic`` says so of a discrete one).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Factor:
     kind: Kind
     low: float = 0.0
     high: float = 1.0
+    circular: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -51,6 +54,8 @@ class Factor:
                 raise UsageError(f"factor {self.name!r}: low must be below high, got [{self.low}, {self.high}]")
         elif not isinstance(self.size, int | np.integer) or isinstance(self.size, bool) or self.size < 1:
             raise UsageError(f"factor {self.name!r}: the size must be a positive whole number, got {self.size!r}")
+        elif self.circular:
+            raise UsageError(f"factor {self.name!r}: only continuous factors are called circular; see cyclic")
 
 
 class FactorSpace:
@@ -192,7 +197,7 @@ class FactorSpace:
 
     def sample(self, rng: np.random.Generator, n: int) -> Any:
         """``n`` states drawn uniformly, int64 [n, K] (float64 if a factor is continuous)."""
-        if all(factor.size is not None for factor in self.factors):
+        if self.discrete:
             return rng.integers(0, self.sizes, size=(n, len(self)))
         columns = [
             rng.uniform(factor.low, factor.high, n) if factor.size is None else rng.integers(0, factor.size, n)
@@ -204,9 +209,35 @@ class FactorSpace:
         """Every state in the order of its number, int64 [size, K]."""
         return self.from_index(np.arange(self.size))
 
+    @cached_property
+    def discrete(self) -> bool:
+        """Whether no factor is continuous."""
+        return all(factor.size is not None for factor in self.factors)
+
+    @cached_property
+    def extents(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How far around each factor it is (infinitely, if it is no circle), and the largest distance, [K] each."""
+        around, largest = np.full(len(self), np.inf), np.ones(len(self))
+        for column, factor in enumerate(self.factors):
+            if factor.size is None:
+                length = factor.high - factor.low
+                around[column], largest[column] = (length, length / 2) if factor.circular else (np.inf, length)
+            elif factor.kind == "cyclic":
+                around[column], largest[column] = factor.size, max(1, factor.size // 2)
+            elif factor.kind == "ordinal":
+                largest[column] = max(1, factor.size - 1)
+        return around, largest
+
+    @cached_property
+    def _bounds(self) -> tuple[Any, Any]:
+        """The least and the largest value of each factor, in the type of the factors, [K] each."""
+        kind = np.int64 if self.discrete else np.float64
+        low = [0 if factor.size is not None else factor.low for factor in self.factors]
+        high = [factor.size - 1 if factor.size is not None else factor.high for factor in self.factors]
+        return np.array(low, dtype=kind), np.array(high, dtype=kind)
+
     def _as_rows(self, factors: ArrayLike) -> Any:
-        discrete = all(factor.size is not None for factor in self.factors)
-        rows = whole(factors, "factors") if discrete else np.asarray(factors, dtype=np.float64)
+        rows = whole(factors, "factors") if self.discrete else np.asarray(factors, dtype=np.float64)
         if rows.ndim not in (1, 2) or rows.shape[-1] != len(self):
             raise UsageError(
                 f"factors need the shape [N, {len(self)}] ({', '.join(self.names)}), got {list(rows.shape)}"
@@ -214,8 +245,7 @@ class FactorSpace:
         return rows
 
     def _inside(self, rows: Any) -> NDArray[np.bool_]:
-        low = np.array([0.0 if factor.size is not None else factor.low for factor in self.factors])
-        high = np.array([factor.size - 1 if factor.size is not None else factor.high for factor in self.factors])
+        low, high = self._bounds
         inside: NDArray[np.bool_] = (rows >= low) & (rows <= high)
         return inside
 

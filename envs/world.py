@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from numpy.typing import NDArray
 
 from .factors import FactorSpace, IntArray, whole
@@ -40,16 +41,25 @@ class World(ABC):
 
     Attributes:
         factors: The states.
-        actions: The actions; an action's code is its place here.
+        actions: The actions; an action's code is its place here. Empty where actions are continuous.
         image_shape: ``(H, W, C)`` of a picture.
+        commutes: Whether the actions commute, so that the group they make is a product of cyclic groups.
     """
 
     factors: FactorSpace
     actions: tuple[Action, ...]
     image_shape: tuple[int, int, int]
+    commutes: bool = True
+
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """What ``act`` takes for one state: ``Discrete`` over ``actions``, unless a world overrides it."""
+        if not self.actions:
+            raise UsageError("this world has no actions")
+        return spaces.Discrete(len(self.actions))
 
     @abstractmethod
-    def render(self, factors: IntArray) -> NDArray[np.uint8]:
+    def render(self, factors: NDArray[Any]) -> NDArray[np.uint8]:
         """Pictures of states: a pure function of them.
 
         Args:
@@ -62,7 +72,42 @@ class World(ABC):
             UsageError: A row is no state of this world.
         """
 
-    def act(self, factors: IntArray, actions: IntArray) -> IntArray:
+    def redraw(self, images: NDArray[np.uint8], shown: NDArray[Any], factors: NDArray[Any]) -> None:
+        """Draws states into pictures that show others, where the two differ.
+
+        A world that can draw less than whole pictures overrides this; nobody but ``redraw`` writes into the pictures.
+
+        Args:
+            images: Pictures of ``shown``, uint8 [N, H, W, C]; afterwards they are those of ``factors``.
+            shown: [N, K].
+            factors: [N, K].
+        """
+        changed = (shown != factors).any(axis=1)
+        if changed.any():
+            images[changed] = self.render(factors[changed])
+
+    def redraw_before(
+        self,
+        images: NDArray[np.uint8],
+        behind: NDArray[np.uint8],
+        fresh: NDArray[np.bool_],
+        shown: NDArray[Any],
+        factors: NDArray[Any],
+    ) -> None:
+        """As ``redraw``, before other pictures: of the two the brighter is seen, number by number.
+
+        Args:
+            images: Pictures of ``shown`` before ``behind``, uint8 [N, H, W, C]; afterwards those of ``factors``.
+            behind: What is behind, uint8 [N, H, W, C].
+            fresh: Which pictures are to be drawn as a whole, whatever they show, bool [N].
+            shown: [N, K].
+            factors: [N, K].
+        """
+        changed = fresh | (shown != factors).any(axis=1)
+        if changed.any():
+            images[changed] = np.maximum(self.render(factors[changed]), behind[changed])
+
+    def act(self, factors: NDArray[Any], actions: NDArray[Any]) -> NDArray[Any]:
         """The states after one action each; a pure function.
 
         Unless a world overrides this, the factor of the action moves by the action's amount, around the circle if
@@ -84,9 +129,15 @@ class World(ABC):
         wrong = (codes < 0) | (codes >= len(self.actions))
         if wrong.any():
             raise UsageError(f"there is no action {codes[wrong].flat[0]}; codes are 0 to {len(self.actions) - 1}")
+        return self._move(rows, codes)
+
+    def _move(self, rows: IntArray, codes: IntArray) -> IntArray:
+        """``act`` for one or more states [.., K] and codes that have been checked."""
         moves, cyclic = self._moves
         sizes = self.factors.sizes
-        moved = rows + moves[codes]
+        moved: IntArray = rows + moves[codes]
+        if cyclic.all():
+            return moved % sizes
         after: IntArray = np.where(cyclic, moved % sizes, np.clip(moved, 0, sizes - 1))
         return after
 
@@ -146,10 +197,16 @@ def true_groups(world: World) -> dict[int, CyclicGroup]:
     """The true decomposition of a world's symmetry: the cyclic group that acts on each cyclic factor.
 
     Factors that no action moves, and factors that are not cyclic, carry no group and are left out.
+    ``envs.groups.action_group`` gives the whole group, also where it is not commutative.
 
     Returns:
         The groups, by the column of their factor.
+
+    Raises:
+        UsageError: The actions do not commute, so that there is no such decomposition.
     """
+    if not world.commutes:
+        raise UsageError("the actions of this world do not commute: their group is no product of cyclic groups")
     groups: dict[int, CyclicGroup] = {}
     for column, factor in enumerate(world.factors.factors):
         codes = [code for code, action in enumerate(world.actions) if action.factor == column and action.amount]

@@ -71,11 +71,11 @@ def c_ima(jacobians: Any, *, seed: int = 0) -> MetricResult:
 
     Returns:
         Values ``c_ima`` (the mean of ``local_contrasts``) and ``mean_jacobian``; 0 is best, and both are None where
-        infinite. Chance: the expectation for independent normal derivatives, with as many columns at each point as
-        are not zero there; the same for both values, since a mean of normal numbers is normal. (None where there are
-        more columns than outputs: it is infinite.) Ceiling 0. Details: median, max over points, per_point,
-        dead_columns (share of points at which each latent does nothing), singular (points whose columns depend
-        linearly on each other).
+        infinite. No chance: what stands for a decoder that knows nothing is open. Columns of independent normal
+        derivatives (``contrast_of_noise``) are nearly orthogonal where there are many outputs, as pixels are, and score
+        far lower than any decoder of pictures, whose derivatives depend on each other. Ceiling 0. Details: median, max
+        over points, per_point, dead_columns (share of points at which each latent does nothing), singular (points whose
+        columns depend linearly on each other).
 
     Raises:
         ValueError: Not [N, X, L], or not finite.
@@ -106,18 +106,11 @@ def c_ima(jacobians: Any, *, seed: int = 0) -> MetricResult:
         reasons.append(f"columns depend linearly on each other at {singular} of {len(points)} points")
     elif values["mean_jacobian"] is None:
         reasons.append("the columns of the mean Jacobian depend linearly on each other")
-    outputs, latents = stack.shape[1:]
-    chance: dict[str, float | None] = dict.fromkeys(values)
-    if latents <= outputs:
-        by_columns = np.array([contrast_of_noise(outputs, columns) for columns in range(latents + 1)])
-        chance["c_ima"] = float(by_columns[latents - dead.sum(axis=1)].mean())
-        chance["mean_jacobian"] = float(by_columns[latents - int((mean == 0).all(axis=1).sum())])
     return MetricResult(
         "c_ima",
         values,
         details,
         "; ".join(reasons) or None,
-        chance=chance,
         ceiling=dict.fromkeys(values, 0.0),
         n=len(points),
     )

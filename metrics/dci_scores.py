@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Lasso, LassoCV
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import KFold
 
 from .checks import Floats
 from .importance import completeness_from_importance, disentanglement_from_importance, sum_blocks
-from .predictors import Fit, Progress, fit_factors, make_predictor
+from .predictors import Fit, Progress, fit_factors, in_range
 from .registry import metric
 from .result import MetricResult
 from .tables import Rows, read_blocks, read_split
@@ -70,7 +71,7 @@ def dci(
     """
     if predictor not in ("gbt", "hist", "forest"):
         raise ValueError(f"dci takes the predictors gbt, hist and forest, not {predictor!r}")
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     named = {"gbt": "gradient boosted trees", "hist": "histogram boosting", "forest": "random forest"}[predictor]
     columns, fits = fit_factors(train, test, predictor, seed=seed, n_jobs=n_jobs, progress=progress)
     return _result("dci", train, test, columns, fits, blocks, (weights, weights), named)
@@ -94,7 +95,7 @@ def dci_hist(
 
     The importance of a code dimension is the loss that all splits on it gain. Arguments and result as for ``dci``.
     """
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     columns, fits = fit_factors(train, test, "hist", seed=seed, n_jobs=n_jobs, progress=progress)
     return _result("dci_hist", train, test, columns, fits, blocks, (weights, weights), "histogram boosting")
 
@@ -116,29 +117,24 @@ def dci_forest(
 ) -> MetricResult:
     """DCI with random forests of 100 trees of depth 10, every dimension open to every split.
 
-    Arguments and result as for ``dci``, and one more:
-
-    Args:
-        factors: As for ``dci``.
-        codes: As for ``dci``.
-        factors_test: As for ``dci``.
-        codes_test: As for ``dci``.
-        seed: As for ``dci``.
-        ubisoft_search: Does as ubisoft's code: regresses every factor, scaled to 0..1, with 10 trees whose depth and
-            share of dimensions a split 10-fold cross-validation chooses; completeness is then the plain mean over
-            factors and informativeness 1 - 12 x the squared error. Takes minutes.
-        blocks: As for ``dci``.
-        weights: As for ``dci``; not read with ``ubisoft_search``.
-        continuous: As for ``dci``.
-        n_jobs: As for ``dci``.
-        progress: As for ``dci``.
+    Arguments, errors and result are those of ``dci``, but for one. ``ubisoft_search`` does as ubisoft's code: it
+    regresses every factor, scaled to 0..1, with 10 trees whose depth and share of dimensions a split 10-fold
+    cross-validation chooses; completeness is then the plain mean over factors and informativeness 1 - 12 x the squared
+    error. All factors share one stream of random numbers, so that ``n_jobs`` and ``weights`` are not read. It takes
+    at least 10 rows, and minutes.
     """
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
     if not ubisoft_search:
         columns, fits = fit_factors(train, test, "forest", seed=seed, n_jobs=n_jobs, progress=progress)
         return _result("dci_forest", train, test, columns, fits, blocks, (weights, weights), "random forest")
+    _check_folds(train)
     train, test = _unit_range(train, test)
-    columns, fits = fit_factors(train, test, _searched_forest, seed=seed, n_jobs=n_jobs, progress=progress)
+    stream = np.random.RandomState(seed)
+
+    def make(discrete: bool, seed: int) -> _ChosenForest:
+        return _ChosenForest(stream)
+
+    columns, fits = fit_factors(train, test, make, n_jobs=1, progress=progress)
     result = _result("dci_forest", train, test, columns, fits, blocks, ("importance", "uniform"), "searched forest")
     return _with_unit_errors(result, train, test, columns, fits)
 
@@ -185,9 +181,8 @@ def dci_lasso(
     Raises:
         ValueError: Shapes do not fit, or fewer than 10 rows.
     """
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
-    if len(train) < 10:
-        raise ValueError(f"10-fold cross-validation takes at least 10 rows, not {len(train)}")
+    train, test = _read((factors, codes, factors_test, codes_test), seed, continuous, blocks)
+    _check_folds(train)
     train, test = _unit_range(train, test)
     make = partial(_searched_lasso, tuple(alphas))
     columns, fits = fit_factors(train, test, make, seed=seed, n_jobs=n_jobs, progress=progress)
@@ -216,31 +211,50 @@ class _ChosenLasso:
 
 
 class _ChosenForest:
-    """A small forest whose depth and share of dimensions a split cross-validation chooses."""
+    """A small forest whose depth and share of dimensions a split cross-validation chooses.
 
-    def __init__(self, seed: int):
-        self.search = GridSearchCV(
-            RandomForestRegressor(n_estimators=10, random_state=seed),
-            {"max_depth": [8, 16, 32, 64, 128], "max_features": [0.2, 0.4, 0.8, 1.0]},
-            scoring="neg_mean_squared_error",
-            cv=10,
-        )
+    All fits draw from one stream of random numbers, in the order of the published code, which draws from NumPy's own.
+    """
+
+    choices = tuple(product((8, 16, 32, 64, 128), (0.2, 0.4, 0.8, 1.0)))
+    folds = 10
+
+    def __init__(self, stream: np.random.RandomState):
+        self.stream = stream
+
+    @property
+    def part(self) -> tuple[Any, int]:
+        return self._forest((16, 0.4), np.random.RandomState(0)), len(self.choices) * self.folds + 1
 
     def fit(self, codes: Floats, factor: Floats) -> _ChosenForest:
-        self.search.fit(codes, factor)
-        self.feature_importances_ = self.search.best_estimator_.feature_importances_
+        def error(choice: tuple[int, float]) -> float:
+            errors = []
+            for fitted, held in KFold(self.folds).split(codes):
+                forest = self._forest(choice, self.stream).fit(codes[fitted], factor[fitted])
+                errors.append(float(np.mean((forest.predict(codes[held]) - factor[held]) ** 2)))
+            return float(np.mean(errors))
+
+        # Of equally good ones the first.
+        self.model = self._forest(min(self.choices, key=error), self.stream).fit(codes, factor)
+        self.feature_importances_ = self.model.feature_importances_
         return self
 
     def predict(self, codes: Floats) -> Any:
-        return self.search.predict(codes)
+        return self.model.predict(codes)
+
+    @staticmethod
+    def _forest(choice: tuple[int, float], stream: np.random.RandomState) -> RandomForestRegressor:
+        depth, share = choice
+        return RandomForestRegressor(n_estimators=10, max_depth=depth, max_features=share, random_state=stream)
 
 
 def _searched_lasso(alphas: tuple[float, ...], discrete: bool, seed: int) -> _ChosenLasso:
     return _ChosenLasso(alphas)
 
 
-def _searched_forest(discrete: bool, seed: int) -> _ChosenForest:
-    return _ChosenForest(seed)
+def _check_folds(train: Rows) -> None:
+    if len(train) < 10:
+        raise ValueError(f"10-fold cross-validation takes at least 10 rows to fit on, not {len(train)}")
 
 
 def _unit_range(train: Rows, test: Rows) -> tuple[Rows, Rows]:
@@ -259,7 +273,7 @@ def _unit_range(train: Rows, test: Rows) -> tuple[Rows, Rows]:
 def _with_unit_errors(
     result: MetricResult, train: Rows, test: Rows, columns: list[int], fits: list[Fit]
 ) -> MetricResult:
-    """Replaces informativeness by 1 - 12 x the squared error, not below 0; a factor that does not vary counts 0."""
+    """Replaces informativeness by 1 - 12 x the squared error, not below 0; factors that do not vary are left out."""
 
     def scores(rows: Rows) -> Floats:
         errors = [
@@ -273,6 +287,16 @@ def _with_unit_errors(
         result.values["informativeness"] = float(scores(test).mean())
         result.values["informativeness_train"] = float(scores(train).mean())
     return result
+
+
+def _read(
+    arrays: tuple[Any, Any, Any, Any], seed: int, continuous: Sequence[int] | None, blocks: Blocks
+) -> tuple[Rows, Rows]:
+    """The two parts, in range; a dimension in no block is constant, so that nothing can be predicted from it."""
+    train, test = in_range(*read_split(*arrays, seed=seed, continuous=continuous))
+    used = np.zeros(train.codes.shape[1], dtype=bool)
+    used[[dimension for block in read_blocks(blocks, len(used)) for dimension in block]] = True
+    return Rows(train.factors, train.codes * used, train.discrete), Rows(test.factors, test.codes * used, test.discrete)
 
 
 def _result(
@@ -321,6 +345,3 @@ def _result(
     else:
         reasons.append("a single code, so every factor is held by one")
     return MetricResult(name, values, details, "; ".join(reasons) or None, n=len(train), predictor=predictor)
-
-
-__all__ = ["Progress", "dci", "dci_forest", "dci_hist", "dci_lasso", "make_predictor"]

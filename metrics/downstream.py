@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from .checks import as_floats
 from .levels import constant_columns
-from .predictors import PREDICTORS, Progress, fit_factors
+from .predictors import PREDICTORS, Progress, fit_factors, in_range
 from .registry import metric
 from .result import MetricResult
 from .scale import to_unit
@@ -98,7 +98,7 @@ def factor_prediction(
         factors_test: Factors of the test rows. None: a third of the rows is set apart.
         codes_test: Codes of the test rows.
         seed: Seeds the predictors, and the split where there is one.
-        predictor: "logistic" (fast), "logistic_cv" (disentanglement_lib's, ten penalties by 10-fold cross-validation),
+        predictor: "logistic" (fast), "logistic_cv" (disentanglement_lib's, ten penalties by 5-fold cross-validation),
             "gbt" (its other one), "hist" or "forest"; see ``make_predictor``.
         continuous: Columns of ``factors`` that are quantities. None: those with a number that is not whole.
         n_jobs: Processes, one factor each; the numbers do not depend on it. None: all cores where it pays.
@@ -110,11 +110,12 @@ def factor_prediction(
         per_factor, per_factor_train, factors, constant_factors (left out), test.
 
     Raises:
-        ValueError: Shapes do not fit, an unknown predictor, or fewer than 10 rows for "logistic_cv".
+        ValueError: Shapes do not fit, an unknown predictor, or for "logistic_cv" less than 5 rows or codes beyond 1e18.
     """
     if predictor not in PREDICTORS:
         raise ValueError(f"unknown predictor {predictor!r}; there are: {', '.join(PREDICTORS)}")
     train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = in_range(train, test, predictor)
     columns, fits = fit_factors(train, test, predictor, seed=seed, n_jobs=n_jobs, progress=progress)
     details: dict[str, Any] = {"constant_factors": constant_columns(train), "factors": columns, "test": len(test)}
     names = ("accuracy", "train_accuracy")

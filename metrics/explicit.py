@@ -14,6 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from .checks import Floats, Ints
 from .levels import constant_columns, shared_levels
+from .predictors import in_range
 from .registry import metric
 from .result import MetricResult
 from .tables import Rows, read_split
@@ -76,8 +77,8 @@ def explicitness(
 
     Returns:
         Values ``explicitness`` (test rows; 0.5 knows nothing, 1 is best), ``scaled`` (2 x that - 1), ``train``.
-        Details: per_factor, per_factor_train, constant_factors (left out), test. Values of a factor that lack
-        training or test rows are left out.
+        Details: per_factor, per_factor_train, constant_factors (left out), test, converged (whether every
+        regression did). Values of a factor that lack training or test rows are left out.
 
     Raises:
         ValueError: Shapes do not fit, or an unknown classifier or scaling.
@@ -86,16 +87,18 @@ def explicitness(
         raise ValueError(f"unknown classifier {classifier!r}; there are: {', '.join(CLASSIFIERS)}")
     if scaling not in ("variance", "range"):
         raise ValueError(f"scaling must be variance or range, not {scaling!r}")
-    train, test = read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous)
+    train, test = in_range(*read_split(factors, codes, factors_test, codes_test, seed=seed, continuous=continuous))
     features, features_test = _scaled(train, test, scaling)
     levels, levels_test = shared_levels(train, test, bins)
     constant = constant_columns(train)
     inside: list[float | None] = [None] * levels.shape[1]
     outside: list[float | None] = [None] * levels.shape[1]
+    converged = True
     for column in range(levels.shape[1]):
         if column in constant:
             continue
-        scores, scores_test, known = _fit(features, levels[:, column], features_test, classifier)
+        scores, scores_test, known, done = _fit(features, levels[:, column], features_test, classifier)
+        converged &= done
         inside[column] = _finite(area_under_curve(scores, np.searchsorted(known, levels[:, column])))
         # Rows whose value was never seen are no example of any class.
         seen = np.isin(levels_test[:, column], known)
@@ -115,23 +118,30 @@ def explicitness(
         "per_factor_train": inside,
         "constant_factors": constant,
         "test": len(test),
+        "converged": converged,
     }
     reason = None
     if main is None:
-        reason = "no factor varies in the training rows" if not used_train else "no factor varies in the test rows"
+        reason = "no factor varies in the training rows"
+        if used_train:
+            reason = "no factor has two values in the test rows that the training rows have too"
     named = f"logistic regression, {classifier}"
     return MetricResult("explicitness", values, details, reason, n=len(train), predictor=named)
 
 
-def _fit(features: Floats, labels: Ints, others: Floats, classifier: str) -> tuple[Floats, Floats, Ints]:
-    """Class probabilities of both parts [N, C], and the classes."""
+def _fit(features: Floats, labels: Ints, others: Floats, classifier: str) -> tuple[Floats, Floats, Ints, bool]:
+    """Class probabilities of both parts [N, C], the classes, and whether the regression converged."""
     model: Any = LogisticRegression()
     if classifier == "one_vs_rest":
         model = OneVsRestClassifier(LogisticRegression(class_weight="balanced"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", message="The number of unique classes")
         model.fit(features, labels)
-    return model.predict_proba(features), model.predict_proba(others), model.classes_
+    fitted = model.estimators_ if classifier == "one_vs_rest" else [model]
+    # A class that is everywhere has a constant predictor, which takes no steps.
+    converged = all(np.max(getattr(each, "n_iter_", 0)) < getattr(each, "max_iter", 1) for each in fitted)
+    return model.predict_proba(features), model.predict_proba(others), model.classes_, converged
 
 
 def _scaled(train: Rows, test: Rows, scaling: str) -> tuple[Floats, Floats]:

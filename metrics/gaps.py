@@ -10,11 +10,11 @@ import numpy as np
 
 from .checks import Floats
 from .gap_matrices import joint_entropy_gaps, normalised_by_codes, top_gaps
-from .information import InformationTable, information_table, perfect_codes, perfect_table
+from .information import InformationTable, information_table, perfect_circles, perfect_codes, perfect_table
 from .registry import metric
 from .result import MetricResult
 from .shared_arguments import documented
-from .tables import LONE_BLOCK, is_lone_block, read_rows
+from .tables import LONE_BLOCK, Rows, is_lone_block, read_rows
 
 NORMALISERS = ("factor", "ubisoft_code")
 
@@ -105,6 +105,8 @@ def jemmig(
 
     Returns:
         Values ``jemmig`` (normalised, up to 1, higher is better) and ``jemmig_nats`` (from 0, lower is better).
+        Ceiling: the factors themselves; with blocks of several dimensions each on a line or on a circle, whichever is
+        better, and in a block as large as the largest.
         Details: per_factor (normalised), and
         {details}
 
@@ -120,17 +122,27 @@ def jemmig(
     if is_lone_block(table.blocks, len(table.kept)):
         return table.missing("jemmig", *names, reason=LONE_BLOCK)
 
+    def room_of(source: InformationTable, values: Floats) -> Floats:
+        """The logarithm of the number of cells of every block."""
+        cells = [len(np.unique(column)) if binning == "exact" else source.bins for column in values.T]
+        return np.array([sum(np.log(cells[dimension]) for dimension in block) for block in source.blocks])
+
     def parts(source: InformationTable, values: Floats) -> tuple[Floats, Floats]:
         """JEMMIG of every kept factor, normalised and in nats."""
         assert source.code_entropy is not None
         kept = source.kept
         nats, best = joint_entropy_gaps(source.information[:, kept], source.factor_entropy[kept], source.code_entropy)
-        cells = [len(np.unique(column)) if binning == "exact" else source.bins for column in values.T]
-        room = np.array([sum(np.log(cells[dimension]) for dimension in block) for block in source.blocks])
-        return 1 - nats / (source.factor_entropy[kept] + room[best]), nats
+        return 1 - nats / (source.factor_entropy[kept] + room_of(source, values)[best]), nats
 
     found = parts(table, rows.codes)
     best = parts(perfect_table(rows, table, settings), perfect_codes(rows))
+    if any(len(block) > 1 for block in table.blocks):
+        # In blocks a factor may lie on a circle too, whose joint bins hold more levels, and there is more room.
+        circles = perfect_circles(rows)
+        pairs = [[2 * column, 2 * column + 1] for column in range(rows.factors.shape[1])]
+        round_table = information_table(Rows(rows.factors, circles, rows.discrete), blocks=pairs, **settings)
+        nats = np.minimum(best[1], parts(round_table, circles)[1])
+        best = 1 - nats / (table.factor_entropy[table.kept] + room_of(table, rows.codes).max()), nats
     values, ceiling = (
         {name: float(part.mean()) for name, part in zip(names, pair, strict=True)} for pair in (found, best)
     )

@@ -18,6 +18,7 @@ from .information import entropy, informative_blocks, mutual_information
 from .neighbours import neighbour_information
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 from .tables import NOTHING_VARIES, Bools, Rows, read_rows
 
 PRUNINGS = ("informative", "range_latent_quantization", "iqr_tripod", "none")
@@ -141,7 +142,8 @@ def normalised_information(
         spread[column] = (
             entropy(factor[:, None])[0] if discrete else _neighbours(factor, factor, discrete, neighbours, noise)
         )
-    return information / spread[:, None]
+    # Of a factor in a handful of rows not even its own neighbours know anything.
+    return np.divide(information, spread[:, None], out=np.zeros_like(information), where=spread[:, None] > 0)
 
 
 def _neighbours(
@@ -149,8 +151,8 @@ def _neighbours(
 ) -> float:
     if noise is None:
         return neighbour_information(code, factor, discrete=discrete, neighbours=neighbours)
-    inputs = StandardScaler().fit_transform(code[:, None])
-    target = factor.astype(np.int64) if discrete else StandardScaler().fit_transform(factor[:, None])[:, 0]
+    inputs = StandardScaler().fit_transform(to_unit(code)[0][:, None])
+    target = factor.astype(np.int64) if discrete else StandardScaler().fit_transform(to_unit(factor)[0][:, None])[:, 0]
     estimate = mutual_info_classif if discrete else mutual_info_regression
     return float(estimate(inputs, target, discrete_features=False, n_neighbors=neighbours, random_state=noise)[0])
 
@@ -177,13 +179,15 @@ def explained_uncertainty(rows: Rows, quantised: bool) -> Floats:
     found = np.zeros(rows.factors.shape[1])
     for column, (factor, discrete) in enumerate(zip(rows.factors.T, rows.discrete, strict=True)):
         if not discrete:
-            found[column] = max(0.0, float(LinearRegression().fit(inputs, factor).score(inputs, factor)))
+            unit = to_unit(factor)[0]
+            found[column] = max(0.0, float(LinearRegression().fit(inputs, unit).score(inputs, unit)))
             continue
         labels = factor.astype(np.int64)
         model = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=100)
         with warnings.catch_warnings():
             # Separable classes have no finite optimum: the number of steps is part of the definition.
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", message="The number of unique classes")
             model.fit(inputs, labels)
         found[column] = 1 - float(log_loss(labels, model.predict_proba(inputs))) / np.log(len(model.classes_))
     return found
@@ -193,7 +197,7 @@ def _standardised(codes: Floats) -> Floats:
     varying = np.ptp(codes, axis=0) > 0
     if not varying.any():
         return np.zeros((len(codes), 1))
-    used = codes[:, varying]
+    used = to_unit(codes[:, varying], axis=0)[0]
     return np.asarray((used - used.mean(axis=0)) / used.std(axis=0), dtype=np.float64)
 
 

@@ -13,6 +13,7 @@ from .checks import Floats, Ints
 from .discretise import check_bins, discretise, joint_cells
 from .neighbours import neighbour_information
 from .result import MetricResult
+from .scale import to_unit
 from .tables import NOTHING_VARIES, Bools, Rows, read_blocks
 
 ESTIMATORS = ("binned", "knn")
@@ -155,6 +156,19 @@ def information_table(
 def perfect_codes(rows: Rows) -> Floats:
     """The factors themselves as codes [N, K]: the level numbers of a category, the values of a quantity."""
     return np.where(rows.discrete, rows.levels().astype(np.float64), rows.factors)
+
+
+def perfect_circles(rows: Rows) -> Floats:
+    """The factors themselves as points on circles, [N, 2K]: cosine and sine of each, as cyclic groups hold them."""
+    columns = []
+    for factor in rows.factors.T:
+        unit = to_unit(factor)[0]
+        low, width = unit.min(), np.ptp(unit)
+        # The ends of the circle stay as far apart as two neighbouring levels.
+        count = len(np.unique(unit))
+        angles = 2 * np.pi * (unit - low) / (width or 1.0) * (count - 1) / count
+        columns += [np.cos(angles), np.sin(angles)]
+    return np.stack(columns, axis=1)
 
 
 def perfect_table(rows: Rows, table: InformationTable, settings: dict[str, Any]) -> InformationTable:

@@ -45,7 +45,8 @@ def irs(
         continuous: Columns of ``factors`` that are quantities. None: those with numbers that are not whole.
 
     Returns:
-        Value ``irs`` in 0..1; 0 where every code is constant. Details: irs_matrix [D, K] (0 for constant codes),
+        Value ``irs``, 1 at best; 0 where every code is constant, and below 0 where codes stray further from a value's
+        mean than from their own. Details: irs_matrix [D, K] (0 for constant codes),
         per_code, parents (the best factor of each code), max_deviations, active, constant_factors (left out).
 
     Raises:

@@ -55,6 +55,7 @@ def factor_leakage(
     *,
     seed: int = 0,
     bins: int = 20,
+    binning: str = "width",
     continuous: Sequence[int] | None = None,
 ) -> MetricResult:
     """Factor leakage: what code dimensions other than the most informative one know of each factor.
@@ -67,7 +68,8 @@ def factor_leakage(
         factors_test: Unused: nothing is fitted.
         codes_test: Unused.
         seed: Unused: nothing is drawn.
-        bins: Equal-width bins per code dimension and per quantity.
+        bins: Bins per code dimension, and equal-width bins per quantity.
+        binning: How codes are cut: "width", "quantile" or "exact" (``discretise``).
         continuous: Columns of ``factors`` that are quantities. None: those with numbers that are not whole.
 
     Returns:
@@ -76,15 +78,16 @@ def factor_leakage(
         Details: mutual_information [D, K], bins, constant_factors.
 
     Raises:
-        ValueError: Shapes do not fit, or numbers are not finite.
+        ValueError: Shapes do not fit, numbers are not finite, or an unknown binning.
     """
     rows = read_rows(factors, codes, continuous)
     levels = rows.levels(bins)
-    information = mutual_information(discretise(rows.codes, bins), levels)
+    information = mutual_information(discretise(rows.codes, bins, binning), levels)
     kept = np.flatnonzero(levels.max(axis=0) > 0)
     details = {
         "mutual_information": information,
         "bins": bins,
+        "binning": binning,
         "constant_factors": np.flatnonzero(levels.max(axis=0) == 0),
     }
     if len(kept) == 0:

@@ -266,7 +266,7 @@ def _standard_components(table: Floats, width: int) -> tuple[Floats, Floats]:
     flat = flat - flat.mean(axis=1, keepdims=True)
     _, singular, directions = np.linalg.svd(flat, full_matrices=False)
     directions, singular = directions[:, :width], singular[:, :width]
-    # The sign of a component is arbitrary; this one is the same on every machine: its largest weight is positive.
+    # The sign of a component is arbitrary; here its largest weight is positive.
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=2)[:, :, None], axis=2)
     projected = flat @ (directions * np.where(largest < 0, -1.0, 1.0)).swapaxes(1, 2)
     alive = singular > 1e-12 * np.maximum(singular[:, :1], scale[:, None])

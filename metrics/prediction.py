@@ -86,7 +86,7 @@ def pixel_error(predicted: Any, target: Any) -> Floats:
     return errors
 
 
-@metric("prediction", family="prediction")
+@metric("prediction", family="rollouts")
 def prediction_report(
     centre_errors: Any,
     pixel_errors: Any = None,

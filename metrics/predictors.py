@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -27,14 +28,33 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from .checks import Floats
 from .levels import constant_columns
+from .scale import to_unit
 from .tables import Rows
 
 PREDICTORS = ("gbt", "hist", "forest", "logistic", "logistic_cv")
 """The predictors by name: exact boosted trees, histogram boosting, random forest, logistic regression (with its penalty
 chosen by cross-validation)."""
 
-PARALLEL_FROM = 5.0
+FOLDS = 5
+"""Of the cross-validation of "logistic_cv"."""
+
+PARALLEL_FROM = 30.0
 """Expected seconds from which on factors are fitted in parallel when it is left open."""
+
+STARTUP = 6.0
+"""Seconds that starting the processes takes, about: each imports scikit-learn."""
+
+_ROUNDS = 5  # of boosting or trees, by which the time of a fit is judged
+
+_NARROW = 2.0**-10
+"""Range of codes within -1..1 below which trees, which read float32, would lose digits of the differences."""
+
+
+_ENSEMBLES = (GradientBoostingClassifier, GradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor)
+
+
+_LARGEST = 1e18
+"""Codes from which on the steps of an unscaled logistic regression are lost in rounding."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +103,8 @@ def make_predictor(name: str, discrete: bool, seed: int) -> Any:
             boosting with 100 rounds of trees of depth 3, as the exact one. "forest": 100 trees of depth 10, by entropy
             where there are classes; every dimension is open to every split, or trees would have to split on dimensions
             that say nothing. "logistic": logistic regression on standardised codes; ridge for a quantity.
-            "logistic_cv": logistic regression on codes as they are, its penalty chosen out of ten by 10-fold
-            cross-validation without shuffling, as in disentanglement_lib.
+            "logistic_cv": logistic regression on codes as they are, its penalty chosen out of ten by 5-fold
+            cross-validation without shuffling, as in disentanglement_lib; ridge for a quantity.
         discrete: Whether the factor has classes.
         seed: Seeds what is random in it.
 
@@ -108,7 +128,7 @@ def make_predictor(name: str, discrete: bool, seed: int) -> Any:
             return RidgeCV(np.logspace(-3, 3, 7))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
-            return LogisticRegressionCV(Cs=10, cv=KFold(10))
+            return LogisticRegressionCV(Cs=10, cv=KFold(FOLDS))
     raise ValueError(f"unknown predictor {name!r}; there are: {', '.join(PREDICTORS)}")
 
 
@@ -164,6 +184,51 @@ def score_of(model: Any, codes: Floats, factor: Floats, discrete: bool) -> float
     return max(0.0, 1.0 - left / spread) if spread > 0 else float(left == 0)
 
 
+def in_range(train: Rows, test: Rows, predictor: str = "") -> tuple[Rows, Rows]:
+    """Both parts with each code dimension, and each factor that is a quantity, divided by a power of two.
+
+    The training part then lies within -1..1. Trees read codes as float32 and others square them, so that huge numbers
+    would overflow and tiny ones vanish. A power of two costs no digit: what does not depend on the scale stays exactly
+    the same. A code dimension that varies little beside its size is counted from its smallest value. "logistic_cv"
+    depends on the scale of the codes, and reads them as they are.
+
+    Raises:
+        ValueError: Codes too large for "logistic_cv", or test rows far beyond the training rows.
+    """
+    if predictor != "logistic_cv":
+        train, test = _from_zero(train, test)
+    scales = [np.where(train.discrete, 0, to_unit(train.factors, axis=0)[1]), to_unit(train.codes, axis=0)[1]]
+    if predictor == "logistic_cv":
+        if np.abs(train.codes).max() > _LARGEST:
+            raise ValueError(
+                f"logistic_cv reads codes as they are, and cannot be fitted to any beyond {_LARGEST:g}: scale them"
+            )
+        scales[1] = np.zeros_like(scales[1])
+    parts = []
+    for part in (train, test):
+        with np.errstate(over="ignore"):
+            factors, codes = (
+                np.ldexp(values, -scale) for values, scale in zip((part.factors, part.codes), scales, strict=True)
+            )
+        if not (np.isfinite(factors).all() and np.isfinite(codes).all()):
+            raise ValueError("the test rows are larger than the training rows by more than numbers can hold")
+        parts.append(replace(part, factors=factors, codes=codes))
+    return parts[0], parts[1]
+
+
+def _from_zero(train: Rows, test: Rows) -> tuple[Rows, Rows]:
+    """Both parts with the smallest training value taken from the code dimensions whose range is tiny beside it."""
+    low, high = train.codes.min(axis=0), train.codes.max(axis=0)
+    size = np.maximum(np.abs(low), np.abs(high))
+    # Halves, since a range may be beyond all numbers where its ends are not.
+    narrow = (high > low) & (high / 2 - low / 2 < _NARROW * size)
+    if not narrow.any():
+        return train, test
+    offset = np.where(narrow, low, 0.0)
+    with np.errstate(over="ignore"):
+        return replace(train, codes=train.codes - offset), replace(test, codes=test.codes - offset)
+
+
 def fit_factors(
     train: Rows,
     test: Rows,
@@ -175,7 +240,7 @@ def fit_factors(
 ) -> tuple[list[int], list[Fit]]:
     """Fits one predictor for each factor that varies in the training rows.
 
-    Every factor's predictor has its own seed, so that one process or many give the same numbers.
+    All predictors are seeded alike, each by itself, so that one process or many give the same numbers.
 
     Args:
         train: Rows to fit on.
@@ -187,6 +252,9 @@ def fit_factors(
 
     Returns:
         The factors' columns, and what came of each.
+
+    Raises:
+        ValueError: An unknown predictor, or rows that it cannot be fitted on.
     """
     constant = constant_columns(train)
     columns = [column for column in range(train.factors.shape[1]) if column not in constant]
@@ -194,15 +262,18 @@ def fit_factors(
     tasks = [_Task(train, test, column, make, seed) for column in columns]
     if not tasks:
         return [], []
-    weights = np.array([task.weight() for task in tasks])
+    shares = np.ones(len(tasks))
     expected = 0.0
     if progress is not None or n_jobs is None:
-        expected = _expected_seconds(train, tasks[int(np.argmin(weights))]) * float(weights.sum() / weights.min())
+        seconds = np.array([task.expected_seconds() for task in tasks])
+        expected = float(seconds.sum())
+        shares = seconds if expected > 0 else shares
     if n_jobs is None:
         n_jobs = -1 if expected > PARALLEL_FROM and len(tasks) > 1 else 1
     pool = Parallel(n_jobs=n_jobs, return_as="generator")
     cores = min(pool._effective_n_jobs(), len(tasks)) if n_jobs != 1 else 1
-    expected /= cores
+    # The longest fit is not divided.
+    expected = max(expected / cores, float(shares.max()) if expected > 0 else 0.0) + (STARTUP if cores > 1 else 0.0)
     began = time.perf_counter()
     if progress is not None:
         progress(Progress(0, len(tasks), 0.0, expected))
@@ -212,8 +283,8 @@ def fit_factors(
         fits.append(fit)
         if progress is not None:
             spent = time.perf_counter() - began
-            # What is left by weight, at the pace so far.
-            share = float(weights[: len(fits)].sum() / weights.sum())
+            # What is left by the expected times, at the pace so far.
+            share = float(shares[: len(fits)].sum() / shares.sum())
             progress(Progress(len(fits), len(tasks), spent, spent * (1 - share) / share))
     return columns, fits
 
@@ -235,17 +306,12 @@ class _Task:
     def target(self, rows: Rows) -> Any:
         return rows.labels(self.column) if self.discrete else rows.factors[:, self.column]
 
-    def weight(self) -> int:
-        """The relative cost: boosted trees grow one tree a class, but two classes share one."""
-        levels = len(np.unique(self.target(self.train))) if self.discrete else 1
-        return levels if levels > 2 else 1
+    def expected_seconds(self) -> float:
+        return expected_seconds(self.make(self.discrete, self.seed), self.train.codes, self.target(self.train))
 
     def __call__(self) -> Fit:
         model = self.make(self.discrete, self.seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            warnings.simplefilter("ignore", FutureWarning)
-            model.fit(self.train.codes, self.target(self.train))
+        _fit(model, self.train.codes, self.target(self.train))
         return Fit(
             importance_of(model, self.train.codes),
             score_of(model, self.train.codes, self.target(self.train), self.discrete),
@@ -258,12 +324,34 @@ def _run(task: _Task) -> Fit:
     return task()
 
 
-def _expected_seconds(train: Rows, task: _Task) -> float:
-    """The time that one factor takes, judged from two of its boosting rounds; 0 for what is fast."""
-    model = task.make(task.discrete, task.seed)
-    rounds = getattr(model, "n_estimators", None)
-    if not isinstance(model, GradientBoostingClassifier | GradientBoostingRegressor) or rounds is None:
+def _fit(model: Any, codes: Floats, target: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        # Many classes for few rows: so be it.
+        warnings.filterwarnings("ignore", message="The number of unique classes")
+        model.fit(codes, target)
+
+
+def expected_seconds(model: Any, codes: Floats, target: Any) -> float:
+    """The time that a fit takes, judged from a twentieth of it; 0 for a model that takes none worth stating.
+
+    Args:
+        model: Not fitted; it is left as it is. One with an attribute ``part``, a model and how many fits of it make
+            one of its own, is judged by that.
+        codes: float64 [N, D].
+        target: The factor [N].
+    """
+    if isinstance(model, _ENSEMBLES):
+        part, times = clone(model).set_params(n_estimators=_ROUNDS), model.n_estimators / _ROUNDS
+    elif isinstance(model, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
+        part, times = clone(model).set_params(max_iter=_ROUNDS), model.max_iter / _ROUNDS
+    elif isinstance(model, LogisticRegressionCV):
+        part, times = LogisticRegression(max_iter=model.max_iter), model.Cs * FOLDS
+    elif hasattr(model, "part"):
+        part, times = model.part
+    else:
         return 0.0
     began = time.perf_counter()
-    model.set_params(n_estimators=2).fit(train.codes, task.target(train))
-    return (time.perf_counter() - began) * rounds / 2
+    _fit(part, codes, target)
+    return (time.perf_counter() - began) * times

@@ -64,12 +64,16 @@ def metric(
     def enter(function: Callable[..., MetricResult]) -> Callable[..., MetricResult]:
         known = METRICS.get(name)
         # The same function may come again when its module is reloaded.
-        if known is not None and known.function.__qualname__ != function.__qualname__:
+        if known is not None and _origin(known.function) != _origin(function):
             raise ValueError(f"the metric {name!r} is registered already")
         METRICS[name] = Metric(name, family, function, of_codes, slow)
         return function
 
     return enter
+
+
+def _origin(function: Callable[..., MetricResult]) -> tuple[str, str]:
+    return function.__module__, function.__qualname__
 
 
 def names(family: str | None = None, of_codes: bool | None = None) -> list[str]:
@@ -93,7 +97,7 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
         **options: Its options by name; its arrays may be given by name too.
 
     Raises:
-        ValueError: The name is unknown, or the metric rejects an argument.
+        ValueError: The name is unknown, the seed is no whole number from 0, or the metric rejects an argument.
 
     Example:
         >>> import numpy as np
@@ -104,6 +108,9 @@ def compute(name: str, *arrays: Any, reference: bool | None = None, **options: A
     if name not in METRICS:
         raise ValueError(f"unknown metric {name!r}; there are: {', '.join(names())}")
     entry = METRICS[name]
+    seed = options.get("seed", 0)
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or more, not {seed!r}")
     options = {_SAME_AS.get(key, key) if entry.of_codes else key: value for key, value in options.items()}
     began = time.perf_counter()
     result = entry(*arrays, **options)
@@ -123,7 +130,7 @@ def _is_plain(value: Any) -> bool:
 
 _ARRAYS = ("factors", "codes", "factors_test", "codes_test")
 _SAME_AS = {"factors_train": "factors", "codes_train": "codes"}
-_CHEAP, _DRAWS = 0.2, 5  # seconds below which chance is the mean of so many draws
+_FEW, _DRAWS = 20_000, 5  # numbers in a table of codes, up to which chance is the mean of so many draws
 
 
 def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -137,7 +144,7 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
     if missing or (set(result.chance) >= set(result.values) and set(result.ceiling) >= set(result.values)):
         return
     given = dict(zip(_ARRAYS, arrays, strict=False))
-    rest = {key: value for key, value in options.items() if key not in _ARRAYS}
+    rest = {key: value for key, value in options.items() if key not in (*_ARRAYS, "progress")}
     given |= {key: value for key, value in options.items() if key in _ARRAYS}
     factors, codes, held, codes_held = (
         None if given.get(key) is None else np.asarray(given[key], dtype=np.float64) for key in _ARRAYS
@@ -145,7 +152,7 @@ def _add_reference(entry: Metric, result: MetricResult, arrays: tuple[Any, ...],
     assert factors is not None and codes is not None
     if not set(result.chance) >= set(result.values):
         rng = np.random.default_rng((int(rest.get("seed", 0)), 1))
-        draws = _DRAWS if (result.seconds or 0.0) < _CHEAP else 1
+        draws = _DRAWS if codes.size <= _FEW and not entry.slow else 1
         scores = []
         try:
             for _ in range(draws):

@@ -1,260 +1,37 @@
-"""Metrics from batches in which a factor is held still, drawn from a table in which every code lies ready."""
+"""Metrics from batches in which a factor is held still."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from .checks import Floats, Ints, as_floats
+from .checks import Ints
+from .draws import CodeTable, Groups, group_variances, pair_differences
 from .registry import metric
 from .result import MetricResult
-from .tables import Rows, read_rows
+from .tables import Bools, read_rows
 
-CHUNK = 2**21
-"""Numbers gathered at a time."""
+__all__ = [
+    "CodeTable",
+    "beta_vae",
+    "count_votes",
+    "factor_vae",
+    "fit_differences",
+    "vote_accuracy",
+    "z_diff",
+    "z_max_var",
+    "z_min_var",
+]
 
-
-@dataclass(frozen=True)
-class Partition:
-    """Rows in groups, ready to draw from.
-
-    Attributes:
-        order: Row numbers, group by group, int64 [N].
-        start: Where each group begins in ``order``, int64 [G].
-        size: Rows of each group, int64 [G].
-        group: The group of each row, int64 [N].
-    """
-
-    order: Ints
-    start: Ints
-    size: Ints
-    group: Ints
-
-    @classmethod
-    def of(cls, keys: Ints) -> Partition:
-        """Groups the rows with equal keys, int64 [N]."""
-        group, size = np.unique(keys, return_inverse=True, return_counts=True)[1:]
-        group = group.reshape(-1).astype(np.int64)
-        order = np.argsort(group, kind="stable").astype(np.int64)
-        return cls(order, (np.cumsum(size) - size).astype(np.int64), size.astype(np.int64), group)
-
-    @cached_property
-    def place(self) -> Ints:
-        """Each row's position within its group, int64 [N]."""
-        place = np.empty_like(self.order)
-        place[self.order] = np.arange(len(self.order)) - np.repeat(self.start, self.size)
-        return place
-
-    def members(self, groups: Ints, uniform: Floats) -> Ints:
-        """A row of each of the groups, chosen by numbers in [0, 1) of the same shape."""
-        size = self.size[groups]
-        return self.order[self.start[groups] + np.minimum((uniform * size).astype(np.int64), size - 1)]
-
-    def partners(self, rows: Ints, uniform: Floats) -> Ints:
-        """For each row another row of its group; the row itself where it is alone."""
-        group = self.group[rows]
-        size = self.size[group]
-        step = 1 + np.minimum((uniform * (size - 1)).astype(np.int64), np.maximum(size - 2, 0))
-        return self.order[self.start[group] + (self.place[rows] + step) % size]
-
-
-Groups = tuple[Partition, Ints]
-"""Groups of rows, and the rows of those groups that may be drawn."""
-
-
-@dataclass(frozen=True)
-class CodeTable:
-    """Codes of distinct observations, each encoded once, with the factors that they show.
-
-    Attributes:
-        levels: Level numbers of the factors, int64 [N, K].
-        codes: float64 [N, D].
-        whole: Whether every combination of levels is there exactly once. Draws from such a table are those of the
-            published procedures, which sample factors and encode what they show, at a fraction of the encodings.
-    """
-
-    levels: Ints
-    codes: Floats
-    whole: bool = field(default=False)
-
-    @classmethod
-    def encode(cls, sizes: Sequence[int], encoder: Callable[[Ints], Any], batch: int = 1024) -> CodeTable:
-        """Encodes every combination of factor values once.
-
-        Args:
-            sizes: How many values each factor has.
-            encoder: Takes factors, int64 [B, K], and gives codes [B, D] of what they show.
-            batch: Combinations handed over at a time.
-
-        Raises:
-            ValueError: A size or batch below 1, or codes that are not finite [B, D].
-        """
-        counts = [int(size) for size in sizes]
-        if not counts or min(counts) < 1 or batch < 1:
-            raise ValueError(f"sizes and batch must be at least 1, not {counts} and {batch}")
-        total = int(np.prod(counts))
-        parts, levels = [], np.empty((total, len(counts)), dtype=np.int64)
-        for begin in range(0, total, batch):
-            end = min(begin + batch, total)
-            levels[begin:end] = np.stack(np.unravel_index(np.arange(begin, end), counts), axis=1)
-            codes = as_floats(encoder(levels[begin:end]), "codes", 2)
-            if len(codes) != end - begin:
-                raise ValueError(f"the encoder gave {len(codes)} codes for {end - begin} combinations")
-            parts.append(codes)
-        return cls(levels, np.concatenate(parts), True)
-
-    @classmethod
-    def of_rows(cls, rows: Rows, bins: int = 10) -> CodeTable:
-        """A table of rows as they come; ``bins`` equal-width bins stand for a quantity."""
-        levels = rows.levels(bins)
-        sizes = levels.max(axis=0) + 1
-        whole = bool(rows.discrete.all()) and float(np.prod(sizes.astype(np.float64))) == len(levels)
-        if whole:
-            cells = np.ravel_multi_index(tuple(levels.T), tuple(sizes))
-            whole = len(np.unique(cells)) == len(levels)
-        return cls(levels, rows.codes, whole)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @property
-    def varying(self) -> list[int]:
-        """The factors with at least two levels."""
-        return [int(column) for column in np.flatnonzero(np.ptp(self.levels, axis=0) > 0)]
-
-    def sharing(self, column: int) -> Groups:
-        """Rows grouped by the value of one factor; groups of at least two rows may be drawn."""
-        partition = Partition.of(self.levels[:, column])
-        return partition, np.flatnonzero(partition.size[partition.group] > 1).astype(np.int64)
-
-    def sharing_others(self, column: int, bins: int | None = None, still: bool = False) -> Groups:
-        """Rows grouped by the values of all other factors; groups in which this one varies may be drawn.
-
-        Args:
-            column: The factor that is let vary.
-            bins: Equal-width bins of every factor's levels. None: each level by itself.
-            still: Lets groups of two and more rows be drawn in which this factor does not vary either.
-        """
-        levels = self.levels
-        if bins is not None:
-            top = np.maximum(levels.max(axis=0), 1)
-            # A level below the number of bins stays by itself: there is nothing to merge.
-            levels = np.where(top < bins, levels, np.minimum(levels * bins // top, bins - 1))
-        keys = np.zeros(len(levels), dtype=np.int64)
-        for other in range(levels.shape[1]):
-            if other != column:
-                keys = np.unique(keys * (int(levels[:, other].max()) + 1) + levels[:, other], return_inverse=True)[1]
-                keys = keys.reshape(-1)
-        partition = Partition.of(keys)
-        if still:
-            usable = partition.size > 1
-        else:
-            # Sorted by group and then by level, a group varies where its ends differ.
-            own = levels[:, column]
-            ordered = own[np.lexsort((own, partition.group))]
-            usable = ordered[partition.start] != ordered[partition.start + partition.size - 1]
-        return partition, np.flatnonzero(usable[partition.group]).astype(np.int64)
-
-
-def pair_differences(table: CodeTable, columns: Ints, batch: int, rng: np.random.Generator) -> Floats:
-    """Mean absolute difference of codes over pairs of rows that share one factor's value.
-
-    Args:
-        table: Codes to draw from.
-        columns: The factor that is shared in each batch, int64 [P].
-        batch: Pairs a batch.
-        rng: Draws the pairs.
-
-    Returns:
-        float64 [P, D].
-    """
-    points = np.empty((len(columns), table.codes.shape[1]))
-    for column in np.unique(columns):
-        partition, usable = table.sharing(int(column))
-        if table.whole:
-            # There a row may meet itself, as two published draws of all factors may agree.
-            usable = np.arange(len(table))
-        for part in _chunks(np.flatnonzero(columns == column), batch * points.shape[1]):
-            first = usable[rng.integers(len(usable), size=(len(part), batch))]
-            uniform = rng.random(first.shape)
-            if table.whole:
-                second = partition.members(partition.group[first], uniform)
-            else:
-                second = partition.partners(first, uniform)
-            points[part] = np.abs(table.codes[first] - table.codes[second]).mean(axis=1)
-    return points
-
-
-def group_variances(
-    table: CodeTable, columns: Ints, batch: int, rng: np.random.Generator, groups: Callable[[int], Groups]
-) -> Floats:
-    """Variances of codes in batches drawn from one group of rows each.
-
-    Args:
-        table: Codes to draw from.
-        columns: The factor of each batch, int64 [P].
-        batch: Rows a batch.
-        rng: Draws groups, by the number of their rows, and rows.
-        groups: The groups that belong to a factor, and the rows of those that may be drawn.
-
-    Returns:
-        float64 [P, D], unbiased variances.
-    """
-    found = np.empty((len(columns), table.codes.shape[1]))
-    for column in np.unique(columns):
-        partition, usable = groups(int(column))
-        for part in _chunks(np.flatnonzero(columns == column), batch * found.shape[1]):
-            chosen = partition.group[usable[rng.integers(len(usable), size=len(part))]]
-            uniform = rng.random((len(part), batch))
-            rows = partition.members(np.repeat(chosen[:, None], batch, axis=1), uniform)
-            found[part] = table.codes[rows].var(axis=1, ddof=1)
-    return found
-
-
-def fit_differences(
-    points: Any, labels: Any, points_test: Any, labels_test: Any, steps: int = 100
-) -> tuple[float, float, bool]:
-    """Accuracy of the logistic regression of BetaVAE's score that tells the shared factor from mean differences.
-
-    Args:
-        points: Mean absolute differences to fit on [P, D].
-        labels: The shared factors [P].
-        points_test: Those to test on [Q, D].
-        labels_test: Theirs [Q].
-        steps: Most steps of the fit.
-
-    Returns:
-        Accuracy on the test part, on the training part, and whether the fit came to its end.
-    """
-    model = LogisticRegression(max_iter=steps)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(points, labels)
-    done = bool(np.max(model.n_iter_) < model.max_iter)
-    return float(model.score(points_test, labels_test)), float(model.score(points, labels)), done
-
-
-def vote_accuracy(votes: Any, votes_test: Any) -> tuple[float, float]:
-    """Accuracy of the majority vote: each code dimension stands for the factor that elected it most often.
-
-    Args:
-        votes: How often each factor's batches elected each dimension [K, D].
-        votes_test: The same for the test batches.
-
-    Returns:
-        Accuracy on the test and on the training part.
-    """
-    table, other = np.asarray(votes, dtype=np.float64), np.asarray(votes_test, dtype=np.float64)
-    best = np.argmax(table, axis=0)
-    columns = np.arange(table.shape[1])
-    return float(other[best, columns].sum() / other.sum()), float(table[best, columns].sum() / table.sum())
+Arrays = tuple[Any, Any, Any, Any]
+"""Factors and codes, and those to test on or None."""
 
 
 @metric("beta_vae", family="intervention", of_codes=True)
@@ -297,11 +74,8 @@ def beta_vae(
     Raises:
         ValueError: Shapes do not fit, or a size below 1.
     """
-    setup = _prepare(factors, codes, factors_test, codes_test, bins, continuous, (batch, train, test))
-    names = ("beta_vae", "scaled", "train")
-    if setup.reason is not None:
-        return setup.missing("beta_vae", names)
-    return _difference_result("beta_vae", names, setup, seed, batch, (train, test))
+    draws = _Draws("beta_vae", seed, batch, (train, test))
+    return draws.differences((factors, codes, factors_test, codes_test), bins, continuous)
 
 
 @metric("z_diff", family="intervention", of_codes=True)
@@ -320,13 +94,11 @@ def z_diff(
 ) -> MetricResult:
     """Z-diff: the BetaVAE score with batches of 200, scaled to 0 at chance and 1 at best.
 
-    As in the review of Carbonneau et al. 2020 (arXiv 2012.09276). Arguments and details as for ``beta_vae``; values
-    ``z_diff`` (scaled), ``accuracy``, ``train`` (accuracy).
+    As in the review of Carbonneau et al. 2020 (arXiv 2012.09276). Arguments, errors and details are those of
+    ``beta_vae``; values ``z_diff`` (scaled), ``accuracy``, ``train`` (accuracy).
     """
-    setup = _prepare(factors, codes, factors_test, codes_test, bins, continuous, (batch, train, test))
-    if setup.reason is not None:
-        return setup.missing("z_diff", ("z_diff", "accuracy", "train"))
-    return _difference_result("z_diff", ("accuracy", "z_diff", "train"), setup, seed, batch, (train, test), 10_000)
+    draws = _Draws("z_diff", seed, batch, (train, test))
+    return draws.differences((factors, codes, factors_test, codes_test), bins, continuous, steps=10_000)
 
 
 @metric("factor_vae", family="intervention", of_codes=True)
@@ -352,7 +124,8 @@ def factor_vae(
     disentanglement_lib (arXiv 1811.12359).
 
     Args:
-        factors: Factors [N, K]; see ``beta_vae`` for whole grids and other rows.
+        factors: Factors [N, K]. When the rows are every combination exactly once, draws are the published ones;
+            otherwise batches of different rows are drawn among those that share a value.
         codes: Codes [N, D].
         factors_test: Factors of other rows, from which the test batches are then drawn. None: from the same rows.
         codes_test: Codes of the other rows.
@@ -374,12 +147,9 @@ def factor_vae(
     Raises:
         ValueError: Shapes do not fit, a size below 1, or a batch below 2.
     """
-    setup = _prepare(factors, codes, factors_test, codes_test, bins, continuous, (batch - 1, train, test))
-    names = ("factor_vae", "scaled", "train")
-    if setup.reason is not None:
-        return setup.missing("factor_vae", names)
-    votes = _Votes(seed, batch, (train, test), threshold, collapsed_wins)
-    return _vote_result("factor_vae", names, setup, votes)
+    draws = _Draws("factor_vae", seed, batch, (train, test))
+    setup = draws.setup((factors, codes, factors_test, codes_test), bins, continuous)
+    return draws.votes(setup, threshold, collapsed_wins=collapsed_wins)
 
 
 @metric("z_min_var", family="intervention", of_codes=True)
@@ -399,15 +169,11 @@ def z_min_var(
 ) -> MetricResult:
     """Z-min variance: the FactorVAE score with 800 batches of 200, scaled to 0 at chance and 1 at best.
 
-    As in the review of Carbonneau et al. 2020 (arXiv 2012.09276). Arguments and details as for ``factor_vae``; values
-    ``z_min_var`` (scaled), ``accuracy``, ``train`` (accuracy).
+    As in the review of Carbonneau et al. 2020 (arXiv 2012.09276). Arguments, errors and details are those of
+    ``factor_vae``; values ``z_min_var`` (scaled), ``accuracy``, ``train`` (accuracy).
     """
-    setup = _prepare(factors, codes, factors_test, codes_test, bins, continuous, (batch - 1, train, test))
-    if setup.reason is not None:
-        return setup.missing("z_min_var", ("z_min_var", "accuracy", "train"))
-    return _vote_result(
-        "z_min_var", ("accuracy", "z_min_var", "train"), setup, _Votes(seed, batch, (train, test), threshold)
-    )
+    draws = _Draws("z_min_var", seed, batch, (train, test))
+    return draws.votes(draws.setup((factors, codes, factors_test, codes_test), bins, continuous), threshold)
 
 
 @metric("z_max_var", family="intervention", of_codes=True)
@@ -429,185 +195,229 @@ def z_max_var(
     """Z-max variance: how well the dimension that varies most tells which factor alone was let vary.
 
     Kim et al. 2019 (arXiv 1902.01568), with the sizes and the scaling of Carbonneau et al. 2020 (arXiv 2012.09276).
-    Arguments, values and details as for ``factor_vae`` and ``z_min_var``, and one more:
+    Values ``z_max_var`` (scaled), ``accuracy``, ``train`` (accuracy). Arguments, errors and details are those of
+    ``factor_vae``, but for these: ``bins`` are equal-width bins of every factor, within which it counts as held still
+    (None: every value of a class by itself and 3 bins of a quantity; 3 bins of all of them when too few rows agree in
+    all but one factor; the detail merged_into tells). ``still_batches`` draws batches in which the factor does not vary
+    either, as ubisoft's code does where only rows alike are left; they elect the first dimension, so that even a
+    perfect code does not reach 1.
+    """
+    draws = _Draws("z_max_var", seed, batch, (train, test))
+    for merged in (None, 3) if bins is None else (bins,):
+
+        def others(table: CodeTable, column: int, merged: int | None = merged) -> Groups:
+            return table.sharing_others(column, merged, still_batches)
+
+        setup = draws.setup((factors, codes, factors_test, codes_test), bins or 3, continuous, others)
+        setup.details["merged_into"] = merged
+        if not setup.lonely:
+            break
+    return draws.votes(setup, threshold, largest=True)
+
+
+def fit_differences(
+    points: Any, labels: Any, points_test: Any, labels_test: Any, steps: int = 100
+) -> tuple[float, float, bool]:
+    """Accuracy of the logistic regression of BetaVAE's score that tells the shared factor from mean differences.
 
     Args:
-        factors: As for ``factor_vae``.
-        codes: As for ``factor_vae``.
-        factors_test: As for ``factor_vae``.
-        codes_test: As for ``factor_vae``.
-        seed: As for ``factor_vae``.
-        batch: As for ``factor_vae``.
-        train: As for ``factor_vae``.
-        test: As for ``factor_vae``.
-        threshold: As for ``factor_vae``.
-        bins: Equal-width bins of every factor, within which it counts as held still. None: every value of a class by
-            itself and 3 bins of a quantity; 3 bins of all of them when too few rows agree in all but one factor.
-        still_batches: Draws batches in which the factor does not vary either, as ubisoft's code does where only rows
-            alike are left. They elect the first dimension, so even a perfect code does not reach 1.
-        continuous: As for ``factor_vae``.
+        points: Mean absolute differences to fit on [P, D].
+        labels: The shared factors [P].
+        points_test: Those to test on [Q, D].
+        labels_test: Theirs [Q].
+        steps: Most steps of the fit.
+
+    Returns:
+        Accuracy on the test part, on the training part, and whether the fit came to its end.
     """
-    sizes = (batch - 1, train, test)
-    setup = _prepare(factors, codes, factors_test, codes_test, bins or 3, continuous, sizes, True, bins, still_batches)
-    if setup.reason is not None:
-        return setup.missing("z_max_var", ("z_max_var", "accuracy", "train"))
-    votes = _Votes(seed, batch, (train, test), threshold, largest=True)
-    return _vote_result("z_max_var", ("accuracy", "z_max_var", "train"), setup, votes)
+    features, others = np.asarray(points, dtype=np.float64), np.asarray(points_test, dtype=np.float64)
+    # The penalty has a scale, so that points are fitted as they are. Huge ones are made smaller, and the penalty with
+    # them, which changes nothing but that their squares do not overflow.
+    shift = max(0, int(np.frexp(features.max())[1]) - _LARGEST)
+    model = LogisticRegression(C=np.ldexp(1.0, min(2 * shift, 1000)), max_iter=steps)
+    features, others = np.ldexp(features, -shift), np.ldexp(others, -shift)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(features, labels)
+    done = bool(np.max(model.n_iter_) < model.max_iter)
+    return float(model.score(others, labels_test)), float(model.score(features, labels)), done
+
+
+def count_votes(
+    variances: Any, total: Any, columns: Any, factors: int, active: Any = None, largest: bool = False
+) -> Ints:
+    """How often each factor's batches elect each dimension: the one that varies least, or most, for its own scale.
+
+    Args:
+        variances: Of codes within batches [P, D].
+        total: Of codes over all rows [D]. A dimension with 0 wins every vote that it takes part in, as 0 / 0 does.
+        columns: The factor of each batch [P], in 0..``factors`` - 1.
+        factors: How many factors there are, K.
+        active: Which dimensions take part, bool [D]. None: all.
+        largest: Elects the dimension that varies most.
+
+    Returns:
+        int64 [K, D].
+    """
+    spread = np.asarray(total, dtype=np.float64)
+    standing = np.flatnonzero(np.ones(len(spread), dtype=bool) if active is None else active)
+    # NaN wins both kinds of vote, as it does in NumPy.
+    shares = np.asarray(variances)[:, standing] / np.where(spread > 0, spread, np.nan)[standing]
+    winners = np.argmax(shares, axis=1) if largest else np.argmin(shares, axis=1)
+    votes = np.zeros((factors, len(spread)), dtype=np.int64)
+    np.add.at(votes, (np.asarray(columns), standing[winners]), 1)
+    return votes
+
+
+def vote_accuracy(votes: Any, votes_test: Any) -> tuple[float, float]:
+    """Accuracy of the majority vote: each code dimension stands for the factor that elected it most often.
+
+    Args:
+        votes: How often each factor's batches elected each dimension [K, D].
+        votes_test: The same for the test batches.
+
+    Returns:
+        Accuracy on the test and on the training part.
+    """
+    table, other = np.asarray(votes, dtype=np.float64), np.asarray(votes_test, dtype=np.float64)
+    best = np.argmax(table, axis=0)
+    columns = np.arange(table.shape[1])
+    return float(other[best, columns].sum() / other.sum()), float(table[best, columns].sum() / table.sum())
+
+
+_LARGEST = 32
+"""Exponent of two above which mean differences are made smaller."""
 
 
 @dataclass(frozen=True)
 class _Setup:
-    """Tables to draw the two parts from, the groups of rows that belong to a factor, and why it cannot be done."""
+    """Tables to draw the two parts from, the factors that vary, and those for which there are no rows to draw."""
 
     train: CodeTable
     test: CodeTable
     columns: list[int]
     groups: Callable[[CodeTable, int], Groups]
-    reason: str | None
-    details: dict[str, Any]
+    lonely: list[int]
+    details: dict[str, Any] = field(default_factory=dict)
 
-    def missing(self, name: str, names: Sequence[str]) -> MetricResult:
-        return MetricResult(name, dict.fromkeys(names), self.details, self.reason, n=len(self.train))
-
-
-def _prepare(
-    factors: Any,
-    codes: Any,
-    factors_test: Any,
-    codes_test: Any,
-    bins: int,
-    continuous: Sequence[int] | None,
-    sizes: Sequence[int],
-    others: bool = False,
-    merge: int | None = None,
-    still: bool = False,
-) -> _Setup:
-    if min(sizes) < 1:
-        raise ValueError("a batch takes two rows at least, and train and test one batch at least")
-    if (factors_test is None) != (codes_test is None):
-        raise ValueError("factors_test and codes_test go together: one of them is missing")
-    rows = read_rows(factors, codes, continuous)
-    train = test = CodeTable.of_rows(rows, bins)
-    if factors_test is not None:
-        held = read_rows(factors_test, codes_test, np.flatnonzero(~rows.discrete).tolist(), "test ")
-        if held.factors.shape[1] != rows.factors.shape[1] or held.codes.shape[1] != rows.codes.shape[1]:
-            raise ValueError("train and test differ in columns")
-        test = CodeTable.of_rows(held, bins)
-    columns = train.varying
-    details: dict[str, Any] = {
-        "constant_factors": [column for column in range(train.levels.shape[1]) if column not in columns],
-        "whole_grid": train.whole,
-        "batch": sizes[0],
-    }
-
-    def missing(merge: int | None) -> set[int]:
-        return {
-            column
-            for table in (train, test)
-            for column in columns
-            if len((table.sharing_others(column, merge, still) if others else table.sharing(column))[1]) == 0
-        }
-
-    reason = None
-    if len(columns) < 2:
-        reason = "fewer than two factors vary, so there is nothing to tell apart"
-    else:
-        alone = missing(merge)
-        if alone and others and merge is None:
-            merge = 3
-            alone = missing(merge)
-        if alone:
-            shared = "all factors but" if others else "the value of"
-            reason = f"no rows to draw that share {shared} factor {', '.join(map(str, sorted(alone)))}"
-    details["merged_into"] = merge
-
-    def groups(table: CodeTable, column: int) -> Groups:
-        return table.sharing_others(column, merge, still) if others else table.sharing(column)
-
-    return _Setup(train, test, columns, groups, reason, details)
-
-
-def _difference_result(
-    name: str, names: Sequence[str], setup: _Setup, seed: int, batch: int, sizes: tuple[int, int], steps: int = 100
-) -> MetricResult:
-    """Names are those of the accuracy, its scaled form and the training accuracy; the metric's own comes first."""
-    rng = np.random.default_rng(seed)
-    labels = [rng.choice(setup.columns, size=size) for size in sizes]
-    points = [
-        pair_differences(table, label, batch, rng)
-        for table, label in zip((setup.train, setup.test), labels, strict=True)
-    ]
-    if len(np.unique(labels[0])) < 2:
-        return MetricResult(name, dict.fromkeys(names), setup.details, "all batches share one factor; draw more")
-    score, inside, converged = fit_differences(points[0], labels[0], points[1], labels[1], steps)
-    details = setup.details | {
-        "batch": batch,
-        "train_points": sizes[0],
-        "test_points": sizes[1],
-        "converged": converged,
-    }
-    values = _values(name, names, score, inside, len(setup.columns))
-    return MetricResult(name, values, details, n=len(setup.train), predictor="logistic regression")
+    @property
+    def reason(self) -> str | None:
+        """Why there is nothing to compute, if so."""
+        if len(self.columns) < 2:
+            return "fewer than two factors vary, so there is nothing to tell apart"
+        if self.lonely:
+            shared = "the value of" if self.groups is CodeTable.sharing else "all factors but"
+            return f"no rows to draw that share {shared} factor {', '.join(map(str, self.lonely))}"
+        return None
 
 
 @dataclass(frozen=True)
-class _Votes:
-    """How batches vote."""
+class _Draws:
+    """How many batches of which size a metric draws, and what it makes of them."""
 
+    name: str
     seed: int
     batch: int
     sizes: tuple[int, int]
-    threshold: float
-    collapsed_wins: bool = False
-    largest: bool = False
 
+    def setup(
+        self,
+        arrays: Arrays,
+        bins: int,
+        continuous: Sequence[int] | None,
+        groups: Callable[[CodeTable, int], Groups] = CodeTable.sharing,
+        least: int = 2,
+    ) -> _Setup:
+        """Reads the arrays; ``groups`` gives the rows that belong together for a factor, ``least`` bounds the batch."""
+        factors, codes, factors_test, codes_test = arrays
+        if self.batch < least or min(self.sizes) < 1:
+            raise ValueError(
+                f"a batch takes at least {least} and train and test at least 1, not {self.batch}, {self.sizes}"
+            )
+        if (factors_test is None) != (codes_test is None):
+            raise ValueError("factors_test and codes_test go together: one of them is missing")
+        rows = read_rows(factors, codes, continuous)
+        train = test = CodeTable.of_rows(rows, bins)
+        if factors_test is not None:
+            held = read_rows(factors_test, codes_test, np.flatnonzero(~rows.discrete).tolist(), "test ")
+            if held.factors.shape[1] != rows.factors.shape[1] or held.codes.shape[1] != rows.codes.shape[1]:
+                raise ValueError("train and test differ in columns")
+            test = CodeTable.of_rows(held, bins)
+        columns = train.varying
+        lonely = [column for column in columns if any(len(groups(part, column)[1]) == 0 for part in (train, test))]
+        details = {
+            "constant_factors": [column for column in range(train.levels.shape[1]) if column not in columns],
+            "whole_grid": train.whole,
+            "batch": self.batch,
+        }
+        return _Setup(train, test, columns, groups, lonely, details)
 
-def _vote_result(name: str, names: Sequence[str], setup: _Setup, how: _Votes) -> MetricResult:
-    rng = np.random.default_rng(how.seed)
-    total = setup.train.codes.var(axis=0, ddof=1)
-    total[np.ptp(setup.train.codes, axis=0) == 0] = 0.0
-    active = np.sqrt(total) >= how.threshold
-    if not how.collapsed_wins:
-        active &= total > 0
-    details = setup.details | {
-        "batch": how.batch,
-        "variances": total,
-        "active_dims": np.flatnonzero(active),
-        "threshold": how.threshold,
-    }
-    count = len(setup.columns)
-    if not active.any():
-        values = _values(name, names, 0.0, 0.0, count)
-        return MetricResult(name, values, details, n=len(setup.train), predictor="majority vote")
-    tallies = []
-    for table, size in zip((setup.train, setup.test), how.sizes, strict=True):
-        columns = rng.choice(setup.columns, size=size)
+    def differences(
+        self, arrays: Arrays, bins: int, continuous: Sequence[int] | None, steps: int = 100
+    ) -> MetricResult:
+        """Tells the shared factor from the mean differences of pairs."""
+        setup = self.setup(arrays, bins, continuous, least=1)
+        if setup.reason is not None:
+            return self.result(setup, setup.reason)
+        rng = np.random.default_rng(self.seed)
+        labels = [rng.choice(setup.columns, size=size) for size in self.sizes]
+        points = [
+            pair_differences(table, label, self.batch, rng)
+            for table, label in zip((setup.train, setup.test), labels, strict=True)
+        ]
+        if len(np.unique(labels[0])) < 2:
+            return self.result(setup, "all batches share one factor; draw more")
+        if not all(np.isfinite(part).all() for part in points):
+            return self.result(setup, "differences of codes overflow")
+        score, inside, converged = fit_differences(points[0], labels[0], points[1], labels[1], steps)
+        train, test = self.sizes
+        details = {"train_points": train, "test_points": test, "converged": converged}
+        return self.result(setup, (score, inside), details, "logistic regression")
 
-        def groups(column: int, table: CodeTable = table) -> Groups:
-            return setup.groups(table, column)
+    def votes(
+        self, setup: _Setup, threshold: float, collapsed_wins: bool = False, largest: bool = False
+    ) -> MetricResult:
+        """Tells the factor from the dimension that varies least, or most, in a batch."""
+        if setup.reason is not None:
+            return self.result(setup, setup.reason)
+        # Powers of two, so that squares of any codes neither overflow nor vanish and no digit is lost.
+        peak = np.maximum(np.abs(setup.train.codes).max(axis=0), np.abs(setup.test.codes).max(axis=0))
+        exponents = np.frexp(peak)[1]
+        tables = [replace(table, codes=np.ldexp(table.codes, -exponents)) for table in (setup.train, setup.test)]
+        total = tables[0].codes.var(axis=0, ddof=1)
+        total[np.ptp(tables[0].codes, axis=0) == 0] = 0.0
+        active: Bools = np.ldexp(np.sqrt(total), exponents) >= threshold
+        if not collapsed_wins:
+            active &= total > 0
+        with np.errstate(over="ignore"):
+            variances = np.ldexp(total, 2 * exponents)
+        details = {"variances": variances, "active_dims": np.flatnonzero(active), "threshold": threshold}
+        if not active.any():
+            return self.result(setup, (0.0, 0.0), details, "majority vote")
+        rng = np.random.default_rng(self.seed)
+        tallies = []
+        for table, size in zip(tables, self.sizes, strict=True):
+            columns = rng.choice(setup.columns, size=size)
+            within = group_variances(table, columns, self.batch, rng, partial(setup.groups, table))
+            tallies.append(count_votes(within, total, columns, table.levels.shape[1], active, largest))
+        details |= {"votes": tallies[0], "votes_test": tallies[1]}
+        accuracies = vote_accuracy(*(tally[setup.columns] for tally in tallies))
+        return self.result(setup, accuracies, details, "majority vote")
 
-        shares = group_variances(table, columns, how.batch, rng, groups)[:, active]
-        shares /= np.where(total[active] > 0, total[active], np.nan)
-        # NaN wins both kinds of vote, as it does in NumPy.
-        winner = np.argmax(shares, axis=1) if how.largest else np.argmin(shares, axis=1)
-        tally = np.zeros((setup.train.levels.shape[1], len(total)), dtype=np.int64)
-        np.add.at(tally, (columns, np.flatnonzero(active)[winner]), 1)
-        tallies.append(tally)
-    score, inside = vote_accuracy(tallies[0][setup.columns], tallies[1][setup.columns])
-    details |= {"votes": tallies[0], "votes_test": tallies[1]}
-    values = _values(name, names, score, inside, count)
-    return MetricResult(name, values, details, n=len(setup.train), predictor="majority vote")
-
-
-def _values(name: str, names: Sequence[str], score: float, inside: float, count: int) -> dict[str, float | None]:
-    """The accuracy, its scaled form and the training accuracy under their names, the metric's own first."""
-    scaled = (score - 1 / count) / (1 - 1 / count)
-    values: dict[str, float | None] = dict(zip(names, (score, scaled, inside), strict=True))
-    return {name: values[name]} | values
-
-
-def _chunks(indices: Ints, width: int) -> Iterator[Ints]:
-    """The indices in parts for which ``width`` numbers each can be gathered at once."""
-    step = max(1, CHUNK // max(1, width))
-    for begin in range(0, len(indices), step):
-        yield indices[begin : begin + step]
+    def result(
+        self,
+        setup: _Setup,
+        found: tuple[float, float] | str,
+        details: dict[str, Any] | None = None,
+        predictor: str | None = None,
+    ) -> MetricResult:
+        """The accuracy on the test and on the training part under the metric's names, or why there is none."""
+        # Of the z scores the scaled one is the main one, of the others the accuracy.
+        accuracy, scaled = ("accuracy", self.name) if self.name.startswith("z_") else (self.name, "scaled")
+        values: dict[str, float | None] = dict.fromkeys((self.name, accuracy, scaled, "train"))
+        reason = found if isinstance(found, str) else None
+        if not isinstance(found, str):
+            chance = 1 / len(setup.columns)
+            values |= {accuracy: found[0], scaled: (found[0] - chance) / (1 - chance), "train": found[1]}
+        merged = setup.details | (details or {})
+        return MetricResult(self.name, values, merged, reason, n=len(setup.train), predictor=predictor)

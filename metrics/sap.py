@@ -16,11 +16,14 @@ from .checks import Floats, Ints
 from .gap_matrices import top_gaps
 from .registry import metric
 from .result import MetricResult
+from .scale import to_unit
 from .tables import LONE_BLOCK, NOTHING_VARIES, Rows, is_lone_block, read_blocks, read_split
 
 PREDICTORS = ("svm", "r2", "knn", "tree_ubisoft")
 _DEPTHS = 9
 _FOLDS = 10
+_LARGEST = 1e18
+"""Codes beyond which the linear SVM, which reads them as they are, does not end."""
 
 
 @metric("sap", family="information", of_codes=True)
@@ -59,7 +62,8 @@ def sap(
     Returns:
         Values ``sap`` (with the predictor) and ``sap_r2`` (explained variance: on the training rows by a line, or with
         blocks of several dimensions on test rows by neighbours), each 0..1. Ceiling: both of the factors themselves as
-        codes; for "svm" far below 1. Details: score_matrix [D, K], r2_matrix [D, K], per_factor, constant_factors.
+        codes; for "svm" far below 1. ``sap`` is None for an SVM of codes beyond 1e18. Details: score_matrix [D, K],
+        r2_matrix [D, K], per_factor, constant_factors.
 
     Raises:
         ValueError: Shapes do not fit, numbers that are not finite, too few rows, or an unknown predictor.
@@ -72,17 +76,16 @@ def sap(
         raise ValueError(f"predictor must be one of {', '.join(PREDICTORS)}, not {chosen!r}")
     if neighbours < 1:
         raise ValueError(f"neighbours must be at least 1, not {neighbours}")
-    varying = np.ptp(train.factors, axis=0) > 0
+    varying = train.varying
     kept = np.flatnonzero(varying)
-    names = ("sap", "sap_r2")
+    missing: dict[str, float | None] = dict.fromkeys(("sap", "sap_r2"))
+    details: dict[str, Any] = {"constant_factors": np.flatnonzero(~varying), "test_samples": len(test)}
+    if wide:
+        details["blocks"] = groups
     if len(kept) == 0:
-        constant: dict[str, Any] = {"constant_factors": np.flatnonzero(~varying)}
-        missing: dict[str, float | None] = dict.fromkeys(names)
-        return MetricResult("sap", missing, constant, reason=NOTHING_VARIES, n=len(train), predictor=chosen)
-
+        return MetricResult("sap", missing, details, reason=NOTHING_VARIES, n=len(train), predictor=chosen)
     if is_lone_block(groups, len(kept)):
-        none: dict[str, float | None] = dict.fromkeys(names)
-        return MetricResult("sap", none, {"blocks": groups}, reason=LONE_BLOCK, n=len(train), predictor=chosen)
+        return MetricResult("sap", missing, details, reason=LONE_BLOCK, n=len(train), predictor=chosen)
 
     def matrices(part: Rows, held: Rows, using: list[list[int]]) -> tuple[Floats, Floats]:
         scores = score_matrix(part, held, using, kept, chosen, neighbours, seed)
@@ -95,23 +98,16 @@ def sap(
     found = matrices(train, test, groups)
     perfect = matrices(_perfect(train, train), _perfect(test, train), read_blocks(None, train.factors.shape[1]))
     values, ceiling = (
-        {name: float(top_gaps(matrix).mean()) for name, matrix in zip(names, pair, strict=True)}
+        {name: float(top_gaps(matrix).mean()) for name, matrix in zip(missing, pair, strict=True)}
         for pair in (found, perfect)
     )
     full = np.full((2, len(groups), len(varying)), np.nan)
     full[:, :, kept] = found
     per_factor = np.full(len(varying), np.nan)
     per_factor[kept] = top_gaps(found[0])
-    details: dict[str, Any] = {
-        "score_matrix": full[0],
-        "r2_matrix": full[1],
-        "per_factor": per_factor,
-        "constant_factors": np.flatnonzero(~varying),
-        "test_samples": len(test),
-    }
-    if wide:
-        details["blocks"] = groups
-    return MetricResult("sap", dict(values), details, ceiling=dict(ceiling), n=len(train), predictor=chosen)
+    details |= {"score_matrix": full[0], "r2_matrix": full[1], "per_factor": per_factor}
+    reason = f"no linear SVM of codes beyond {_LARGEST:g}: scale them" if np.isnan(values["sap"]) else None
+    return MetricResult("sap", dict(values), details, reason, ceiling=dict(ceiling), n=len(train), predictor=chosen)
 
 
 def score_matrix(
@@ -125,6 +121,8 @@ def score_matrix(
 ) -> Floats:
     """How well every block of codes predicts each of the named factors, float64 [B, len(columns)] in 0..1.
 
+    NaN stands for a linear SVM of codes too large for it.
+
     Args:
         train: Rows to fit on; ``train.discrete`` says which factors are categories.
         test: Rows to score on, where the predictor uses them.
@@ -137,14 +135,15 @@ def score_matrix(
     scores = np.zeros((len(blocks), len(columns)))
     for row, block in enumerate(blocks):
         inputs, held = _scaled(train.codes[:, list(block)], test.codes[:, list(block)], predictor)
-        if not np.ptp(train.codes[:, list(block)], axis=0).any() and predictor == "r2":
-            continue
+        unfit = predictor == "svm" and max(np.abs(inputs).max(), np.abs(held).max()) > _LARGEST
         for place, column in enumerate(columns):
             target, answer = train.factors[:, column], test.factors[:, column]
             if predictor == "r2" or (predictor != "knn" and not train.discrete[column]):
                 scores[row, place] = squared_correlation(inputs, target)
             elif predictor == "knn":
                 scores[row, place] = _vote(inputs, target, held, answer, neighbours, bool(train.discrete[column]))
+            elif unfit:
+                scores[row, place] = np.nan
             elif predictor == "svm":
                 machine = LinearSVC(C=0.01, class_weight="balanced", random_state=seed)
                 scores[row, place] = (machine.fit(inputs, target).predict(held) == answer).mean()
@@ -155,10 +154,11 @@ def score_matrix(
 
 def squared_correlation(inputs: Floats, target: Floats) -> float:
     """Share of a target's variance that a linear function of the inputs [N, D] explains; 0 for constant inputs."""
-    centred, aim = inputs - inputs.mean(axis=0), target - target.mean()
-    total = float(aim @ aim)
-    if total == 0 or float((centred**2).mean()) <= 1e-12:
+    if not np.ptp(inputs, axis=0).any() or not np.ptp(target):
         return 0.0
+    unit, goal = to_unit(inputs, axis=0)[0], to_unit(target)[0]
+    centred, aim = unit - unit.mean(axis=0), goal - goal.mean()
+    total = float(aim @ aim)
     weights = np.linalg.lstsq(centred, aim, rcond=None)[0]
     return min(1.0, max(0.0, 1 - float(((aim - centred @ weights) ** 2).sum()) / total))
 
@@ -205,12 +205,18 @@ def _vote(inputs: Floats, target: Floats, held: Floats, answer: Floats, neighbou
         return float((classes.predict(held) == answer).mean())
     if np.ptp(answer) == 0:
         return 0.0
-    values = KNeighborsRegressor(count, algorithm="kd_tree").fit(inputs, target)
-    return max(0.0, float(r2_score(answer, values.predict(held))))
+    unit, exponent = to_unit(target)
+    values = KNeighborsRegressor(count, algorithm="kd_tree").fit(inputs, unit)
+    return max(0.0, float(r2_score(np.ldexp(answer, -exponent), values.predict(held))))
 
 
 def _scaled(inputs: Floats, held: Floats, predictor: str) -> tuple[Floats, Floats]:
-    """What a predictor sees: the tree reads codes scaled to 0..1, as its published code does."""
+    """What a predictor sees: the tree codes in 0..1, as in its published code, the SVM codes as they are."""
+    if predictor == "svm":
+        return inputs, held
+    # Powers of two, which cost no digit, so that no square overflows or vanishes; neighbours keep their distances.
+    inputs, exponents = to_unit(inputs, axis=None if predictor == "knn" else 0)
+    held = np.ldexp(held, -exponents)
     if predictor != "tree_ubisoft":
         return inputs, held
     low, span = inputs.min(axis=0), np.ptp(inputs, axis=0)

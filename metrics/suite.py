@@ -83,6 +83,8 @@ def evaluate(
     """
     known = registered(of_codes=True)
     wanted = [name for name in known if not METRICS[name].slow] if names is None else list(names)
+    if isinstance(names, str):
+        raise ValueError(f"names must be a list of names: [{names!r}]")
     unknown = [name for name in wanted if name not in known]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a metric of factors and codes; there are: {', '.join(known)}")
@@ -90,9 +92,13 @@ def evaluate(
     strange = [name for name in settings if name not in wanted]
     if strange:
         raise ValueError(f"there are options for {strange[0]!r}, which is not computed; {', '.join(wanted)} are")
+    for name, given in settings.items():
+        taken = inspect.signature(METRICS[name].function).parameters
+        if foreign := [option for option in given if option not in taken]:
+            raise ValueError(f"{name} has no option {foreign[0]!r}; it takes: {', '.join(taken)}")
     train, test = choose_states(len(dataset), rows, seed)
     states = np.concatenate([train, test])
-    grid = any(draws_batches(name) for name in wanted) and len(dataset) <= whole
+    grid = any(reads_all(name) for name in wanted) and len(dataset) <= whole
     if grid:
         everything = np.arange(len(dataset), dtype=np.int64)
         table = encode(representation, dataset, everything, batch)
@@ -107,20 +113,29 @@ def evaluate(
         if told is not None:
             told(name)
         arrays: tuple[Any, ...] = (factors[:cut], codes[:cut], factors[cut:], codes[cut:])
-        if grid and draws_batches(name):
+        if grid and reads_all(name):
             arrays = every
         try:
             shown = {} if told is None else progress_of(name, told)
             asked = {"seed": seed} | dict(settings.get(name, {}))
             results[name] = compute(name, *arrays, reference=reference, **shown, **asked)
-        except ValueError as error:  # it says so in its place
-            results[name] = MetricResult(name, {name: None}, reason=" ".join(str(error).split()), n=cut)
+        except Exception as error:  # it says so in its place, whatever it is
+            results[name] = failed(name, error)
     return results
 
 
-def draws_batches(name: str) -> bool:
-    """Whether a metric draws batches in which factors are held still, best from all states there are."""
-    return METRICS[name].family == "intervention"
+def failed(name: str, error: Exception) -> MetricResult:
+    """The place of a metric that refuses what it is given, or fails: it says why."""
+    said = " ".join(str(error).split())
+    return MetricResult(name, {name: None}, reason=said if isinstance(error, ValueError) else f"{error!r}")
+
+
+def reads_all(name: str) -> bool:
+    """Whether a metric is best given all states there are.
+
+    It then draws batches in which factors are held still, or compares predictions over all values of a factor.
+    """
+    return METRICS[name].family == "intervention" or name in ("fairness", "fairness_hist")
 
 
 def progress_of(name: str, told: Callable[[str], object]) -> dict[str, Callable[[object], None]]:

@@ -65,14 +65,16 @@ class Rows:
         return Rows(self.factors[rows], self.codes[rows], self.discrete)
 
 
-def read_rows(factors: Any, codes: Any, continuous: Sequence[int] | None = None, name: str = "") -> Rows:
+def read_rows(
+    factors: Any, codes: Any, continuous: Sequence[int] | Sequence[bool] | Bools | None = None, name: str = ""
+) -> Rows:
     """Checks factors and codes and brings them to one form.
 
     Args:
         factors: Numbers [N, K].
         codes: Floats [N, D].
-        continuous: Columns of ``factors`` that are quantities. None: those that hold a number that is not whole, or
-            from 2**53 on.
+        continuous: Columns of ``factors`` that are quantities, or a mask of them [K]. None: those that hold a number
+            that is not whole, or from 2**53 on.
         name: Put before the arrays' names in errors.
 
     Raises:
@@ -85,7 +87,7 @@ def read_rows(factors: Any, codes: Any, continuous: Sequence[int] | None = None,
     if continuous is None:
         return Rows(table, values, whole)
     discrete = np.ones(table.shape[1], dtype=bool)
-    for column in continuous:
+    for column in _columns(continuous, table.shape[1]):
         if column not in range(table.shape[1]):
             raise ValueError(f"there is no factor {column} among {table.shape[1]}")
         discrete[column] = False
@@ -94,6 +96,20 @@ def read_rows(factors: Any, codes: Any, continuous: Sequence[int] | None = None,
             f"{name}factors {np.flatnonzero(discrete & ~whole).tolist()} are not whole numbers: name them continuous"
         )
     return Rows(table, values, discrete)
+
+
+def _columns(chosen: Any, count: int) -> list[Any]:
+    """Columns as they are, or those that a mask chooses."""
+    try:
+        listed = list(chosen)
+    except TypeError as error:
+        raise ValueError(f"continuous must be a list of columns or a mask of them, not {chosen!r}") from error
+    masks = [isinstance(each, bool | np.bool_) for each in listed]
+    if not any(masks):
+        return listed
+    if not all(masks) or len(listed) != count:
+        raise ValueError(f"continuous as a mask must hold True or False for each of the {count} factors")
+    return [column for column, kept in enumerate(listed) if kept]
 
 
 def read_split(

@@ -44,8 +44,8 @@ def shared(subject: Subject) -> Shared:
     return Shared(name, subject.encode(states, subject.model.encode), kl)
 
 
-def agreement(runs: Sequence[Shared]) -> list[MetricResult]:
-    """The unsupervised disentanglement ranking, a result for each run."""
+def agreement(runs: Sequence[Shared], labels: Sequence[str]) -> list[MetricResult]:
+    """The unsupervised disentanglement ranking, a result for each run; all their labels stand in its details."""
     if len({run.data for run in runs}) > 1:
         return [MetricResult("udr", {"udr": None}, reason="the runs are of different data") for _ in runs]
     amounts = [run.kl for run in runs]
@@ -58,6 +58,7 @@ def agreement(runs: Sequence[Shared]) -> list[MetricResult]:
     for place in range(len(runs)):
         own = MetricResult.from_dict(whole.to_dict())
         own.values = {"udr": None}
+        own.details["partners"] = list(labels)
         if "model_scores" in whole.details:
             own.values["udr"] = whole.details["model_scores"][place]
             own.chance, own.ceiling = ({"udr": each["udr"]} for each in (whole.chance, whole.ceiling))

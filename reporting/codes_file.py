@@ -13,8 +13,8 @@ import numpy as np
 from .. import metrics
 from ..envs.registry import UsageError
 from ..metrics import MetricResult
-from ..metrics.suite import progress_of
-from .measures import BLOCKS, refused, takes
+from ..metrics.suite import failed, progress_of
+from .measures import BLOCKS, takes
 from .subject import Array
 
 _REQUIRED, _OPTIONAL = ("factors", "codes"), ("factors_test", "codes_test")
@@ -55,7 +55,10 @@ def read_codes(path: Path) -> CodesFile:
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UsageError(f"{path} is one array, not a file of several: numpy.savez writes these")
+        with loaded as stored:
             arrays = {name: stored[name] for name in (*_REQUIRED, *_OPTIONAL, *_SAID) if name in stored.files}
             there = ", ".join(stored.files) or "none"
     except (OSError, ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
@@ -143,8 +146,8 @@ def measure_codes(
         given = [table.arrays[part] for part in (*_REQUIRED, *_OPTIONAL) if part in table.arrays and takes(plain, part)]
         try:
             result = metrics.compute(plain, *given, **options)
-        except ValueError as error:
-            result = refused(name, error)
+        except Exception as error:  # it says so in its place, whatever it is
+            result = failed(name, error)
         result.name = name
         results.append(result)
     return results

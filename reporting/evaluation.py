@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from .events import write_scores
 from .figures import strips, write_figures
 from .gather import View, view_of_codes, view_of_run
 from .measures import available, measure_subject
+from .scores import run_labels
 from .subject import Subject
 
 
@@ -93,6 +95,8 @@ def evaluate_run(
     """
     assembly = load_run(run)
     subject, place = Subject(assembly), run_directory(run)
+    if not os.access(place, os.W_OK):
+        raise runs.RunError(f"{place} cannot be written to: copy the run to where its results may lie")
     results = measure_subject(subject, names, told, reference)
     options = assembly.options
     content = {
@@ -138,7 +142,8 @@ def compare(found: Sequence[Measured]) -> None:
     compared = [each.shared for each in found if each.shared is not None]
     if len(compared) < 2:
         return
-    for each, result in zip(found, agreement(compared), strict=True):
+    labels = run_labels([each.path for each in found], [each.seed for each in found], [each.kind for each in found])
+    for each, result in zip(found, agreement(compared, labels), strict=True):
         each.results[:] = [result if known.name == result.name else known for known in each.results]
         content = json.loads(each.written.read_text(encoding="utf-8"))
         known = write_results(each.written, content, [result])
@@ -161,7 +166,9 @@ def write_results(
     Returns:
         What the file holds now.
     """
-    merged = {result.name: result for result in (*_earlier(path, content, told), *results)}
+    merged = {result.name: result for result in _earlier(path, content, told)}
+    for result in results:
+        merged[result.name] = _fuller(merged.get(result.name), result)
     order = [name for name in available() if name in merged]
     known = [merged[name] for name in [*order, *(name for name in merged if name not in order)]]
     about = {key: value for key, value in content.items() if key not in ("values", "missing", "results")}
@@ -169,6 +176,16 @@ def write_results(
     full = {"results": [result.to_dict() for result in known]}
     runs.write_json(path, report.json_safe(about | measured | full))
     return known
+
+
+def _fuller(before: MetricResult | None, now: MetricResult) -> MetricResult:
+    """The newer of two results of one thing, unless it has less: no value, or no chance and ceiling for the same."""
+    if before is None:
+        return now
+    if all(value is None for value in now.values.values()):
+        return before if any(value is not None for value in before.values.values()) else now
+    bare = not (now.chance or now.ceiling) and (before.chance or before.ceiling)
+    return before if bare and (before.values, before.options) == (now.values, now.options) else now
 
 
 def _earlier(path: Path, content: dict[str, Any], told: Callable[[str], object]) -> list[MetricResult]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -16,6 +17,10 @@ Curve = tuple[list[int], list[float]]
 _SUFFIX = ".scores"
 SCORES = "scores/"
 """What the tags of scores begin with."""
+
+
+class DamagedEvents(Exception):
+    """A file of events holds none that can be read."""
 
 
 def curves(run: Path, points: int = 200) -> dict[str, Curve]:
@@ -27,10 +32,16 @@ def curves(run: Path, points: int = 200) -> dict[str, Curve]:
 
     Returns:
         Finite values only, in the order of steps; where a step was logged again, the last value.
+
+    Raises:
+        DamagedEvents: There is a file of events, and nothing in it can be read.
     """
     if not any(run.glob("events.out.tfevents.*")):
         return {}
     store = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 1, "histograms": 1, "tensors": 1})
+    for path in sorted(run.glob("events.out.tfevents.*")):
+        if path.stat().st_size and not _begins_whole(path):
+            raise DamagedEvents(f"{path.name} is damaged: it does not begin with an event")
     store.Reload()
     found: dict[str, Curve] = {}
     for tag in sorted(store.Tags()["scalars"]):
@@ -41,6 +52,13 @@ def curves(run: Path, points: int = 200) -> dict[str, Curve]:
         kept = np.unique(np.linspace(0, len(steps) - 1, min(points, len(steps))).round().astype(int))
         found[tag] = ([steps[place] for place in kept], [last[steps[place]] for place in kept])
     return found
+
+
+def _begins_whole(path: Path) -> bool:
+    """Whether a file begins with a record of events: its length with a checksum that fits."""
+    with path.open("rb") as stream:
+        head = stream.read(12)
+    return len(head) == 12 and masked_crc32c(head[:8]) == int.from_bytes(head[8:], "little")
 
 
 def write_scores(run: Path, options: Mapping[str, Any], values: Mapping[str, float | None]) -> None:

@@ -58,7 +58,7 @@ def strips(subject: Subject) -> dict[str, Strips]:
     shown = states[np.linspace(0, len(states) - 1, min(_SHOWN, len(states))).round().astype(int)]
     images = subject.images(shown, 6)
     again = subject.in_chunks(lambda batch: model.decode(model.encode(batch)), images)
-    columns = ["test state " + ", ".join(map(str, row)) for row in subject.factors[shown].tolist()]
+    columns = ["test state " + ", ".join(map(str, row)) for row in subject.data.generative_factors(shown).tolist()]
     found = {"reconstructions": Strips([pixels(images), pixels(again)], ["image", "reconstruction"], columns)}
     code = subject.in_chunks(model.encode, images[:1])[0]
     lows, highs = code_ranges(subject)
@@ -68,7 +68,10 @@ def strips(subject: Subject) -> dict[str, Strips]:
         codes[:, latent] = torch.linspace(float(lows[latent]), float(highs[latent]), _STEPS)
         rows.append(decoded(model, codes))
     span = [f"{share:.0%} of the range" for share in np.linspace(0, 1, _STEPS)]
-    found["traversals"] = Strips(rows, [f"latent {latent}" for latent in range(len(code))], span)
+    names = [
+        f"latent {latent}: {low:.2g} to {high:.2g}" for latent, (low, high) in enumerate(zip(lows, highs, strict=True))
+    ]
+    found["traversals"] = Strips(rows, names, span)
     if subject.group is not None:
         matrices = subject.group.matrices().detach().double().numpy()
         axes, moves = orbit_axes(matrices)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..metrics import MetricResult, closure_errors, nearest_order, rotation_angles
 from .codes_file import CodesFile
-from .events import Curve, curves
+from .events import Curve, DamagedEvents, curves
 from .explorer import Explorer, explore
 from .figures import Strips, action_names, strips
 from .subject import Array, Subject
@@ -56,6 +56,9 @@ class View:
         strips: Its pictures.
         maps: Its learnt matrices.
         explorer: Pictures decoded beforehand.
+        blocks: Columns of ``block_codes`` that the learnt actions mix with each other.
+        block_codes: The codes in coordinates that have blocks, where these are not their own.
+        damaged: What cannot be read, by the section that it is missing from.
     """
 
     label: str
@@ -72,6 +75,14 @@ class View:
     strips: dict[str, Strips] = field(default_factory=dict)
     maps: list[Map] = field(default_factory=list)
     explorer: Explorer | None = None
+    blocks: list[list[int]] | None = None
+    block_codes: Array | None = None
+    damaged: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def rotated(self) -> bool:
+        """Whether the blocks are of other coordinates than the latents."""
+        return self.block_codes is not None
 
     def detail(self, metric: str, key: str) -> Any:
         """A detail of a result; None where there is no such thing."""
@@ -97,8 +108,16 @@ def view_of_run(
         shown: Its pictures, where they have been made.
     """
     names = [] if subject.group is None else action_names(subject)
-    recorded = run / "environment.json"
+    damaged: dict[str, str] = {}
+    environment = _read_environment(run / "environment.json", damaged)
+    try:
+        drawn = curves(run)
+    except DamagedEvents as error:
+        drawn, damaged["training"] = {}, str(error)
     factors = subject.data.factors
+    turned = None
+    if subject.group is not None and not np.array_equal(subject.block_codes, subject.codes):
+        turned = subject.block_codes
     return View(
         label,
         run,
@@ -109,18 +128,38 @@ def view_of_run(
         [factor.kind == "cyclic" for factor in factors.factors],
         [action.name for action in subject.world.actions],
         subject.assembly.options.flat(),
-        json.loads(recorded.read_text(encoding="utf-8")) if recorded.is_file() else {},
-        curves(run),
+        environment,
+        drawn,
         strips(subject) if shown is None else shown,
         [] if subject.group is None else describe(subject.matrices, names),
         explore(subject, names, room),
+        blocks=None if subject.group is None else subject.blocks,
+        block_codes=turned,
+        damaged=damaged,
     )
+
+
+def _read_environment(path: Path, damaged: dict[str, str]) -> dict[str, Any]:
+    """Versions, seed and device; where the file is damaged that is noted instead."""
+    if not path.is_file():
+        return {}
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        damaged["configuration"] = f"{path.name} cannot be read: {error}"
+        return {}
+    if isinstance(held, dict):
+        return held
+    damaged["configuration"] = f"{path.name} cannot be read: it holds no mapping"
+    return {}
 
 
 def view_of_codes(path: Path, table: CodesFile, results: list[MetricResult]) -> View:
     """Gathers a file of factors and codes."""
     factors, codes = table.arrays["factors"], table.arrays["codes"]
-    return View(path.name, path, results, factors, codes, table.factor_names, [False] * factors.shape[1])
+    return View(
+        path.name, path, results, factors, codes, table.factor_names, [False] * factors.shape[1], blocks=table.blocks
+    )
 
 
 def describe(matrices: Array, names: Sequence[str]) -> list[Map]:

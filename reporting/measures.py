@@ -12,9 +12,9 @@ import torch
 from .. import metrics
 from ..datasets.randomness import numpy_generator
 from ..envs.registry import UsageError, nearest
-from ..envs.world import true_groups
+from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
-from ..metrics.suite import draws_batches, progress_of
+from ..metrics.suite import failed, progress_of, reads_all
 from ..world_models.assembly import Assembly
 from .subject import NOISE, Subject
 
@@ -38,8 +38,16 @@ def _alignment(subject: Subject) -> MetricResult:
     return result
 
 
+def _groups(subject: Subject) -> dict[int, CyclicGroup]:
+    """The true decomposition; UsageError where there is none to compare with."""
+    groups = true_groups(subject.world)
+    if not groups:
+        raise UsageError("no cyclic group acts on this world")
+    return groups
+
+
 def _angles(subject: Subject) -> MetricResult:
-    orders = [group.order for group in true_groups(subject.world).values()]
+    orders = [group.order for group in _groups(subject).values()]
     true = [action.angle for action in subject.world.actions]
     return metrics.compute("angles", subject.matrices, subject.mapping, true, max_order=max(64, *orders))
 
@@ -49,7 +57,7 @@ def _group_errors(subject: Subject) -> MetricResult:
         return MetricResult("group_errors", {"inverse": None}, reason="some true actions have no learnt one")
     ordered = subject.matrices[[subject.mapping[code] for code in range(len(subject.world.actions))]]
     orders: list[int | None] = [None] * len(ordered)
-    for group in true_groups(subject.world).values():
+    for group in _groups(subject).values():
         for code in group.codes:
             orders[code] = group.order
     return metrics.compute("group_errors", ordered, subject.inverses, orders)
@@ -75,7 +83,7 @@ def _decomposition(subject: Subject) -> MetricResult:
     maps = np.repeat(np.eye(before.shape[1])[None], number, axis=0)
     seen = np.unique(actions)
     maps[seen] = metrics.fit_operators(before, after, np.searchsorted(seen, actions), len(seen))
-    return metrics.compute("decomposition", maps, true_groups(subject.world), mapping, subject.inverses)
+    return metrics.compute("decomposition", maps, _groups(subject), mapping, subject.inverses)
 
 
 def _prediction(subject: Subject) -> MetricResult:
@@ -118,6 +126,8 @@ def _independence(subject: Subject) -> MetricResult:
 def _lsbd(subject: Subject) -> MetricResult:
     space = subject.data.factors
     sizes = tuple(int(size) for size in space.sizes)
+    if not subject.small:
+        raise UsageError(f"it needs the codes of all states, and {len(subject.data)} states are too many to encode")
     cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
     held_out = subject.assembly.split.role(len(subject.data)) == 2
     grid = subject.whole_codes[:, : subject.latents].reshape(*sizes, -1)
@@ -151,7 +161,7 @@ def _reconstruction(subject: Subject) -> MetricResult:
         "negative_log_likelihood": float(bound),
         "kl": float(posterior.kl().sum(1).mean()),
     }
-    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()})
+    return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()}, n=len(images))
 
 
 def _c_ima(subject: Subject) -> MetricResult:
@@ -260,11 +270,6 @@ def family(name: str) -> str:
     return name if entry is None else entry.family
 
 
-def refused(name: str, error: Exception) -> MetricResult:
-    """The place in the report of a metric that refuses what it is given: it says so."""
-    return MetricResult(name, {name: None}, reason=" ".join(str(error).split()))
-
-
 def measure(
     assembly: Assembly,
     names: Sequence[str] | None = None,
@@ -300,8 +305,8 @@ def measure_subject(
             continue
         try:
             result = _of_codes(subject, name, told, reference) if known.function is None else known.function(subject)
-        except ValueError as error:
-            result = refused(name, error)
+        except Exception as error:  # it says so in its place, whatever it is
+            result = failed(name, error)
         result.name = name
         result.n = result.details.get("samples", result.details.get("test")) if result.n is None else result.n
         results.append(result)
@@ -327,7 +332,7 @@ def _of_codes(
     fit, test = subject.rows
     if test is None:
         arrays = [subject.factors, codes]
-    elif draws_batches(plain) and subject.small:
+    elif reads_all(plain) and subject.small:
         arrays = [subject.factors, subject.whole_codes[:, : subject.latents]]
     else:
         arrays = [subject.factors[fit], codes[: len(fit)]]

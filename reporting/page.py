@@ -43,8 +43,13 @@ def build(views: Sequence[View]) -> str:
         ("rollouts", "Rollouts", _ROLLOUTS, sections.rollouts(views)),
         ("details", "Matrices behind the scores", _DETAILS, sections.heat_maps(views)),
         ("latents", "Latents by factor", _LATENTS, sections.scatters(views)),
-        ("training", "Training", "", sections.training(views)),
-        ("configuration", "Configuration", "", sections.configuration(views)),
+        ("training", "Training", "", sections.damaged(views, "training") + sections.training(views)),
+        (
+            "configuration",
+            "Configuration",
+            "",
+            sections.damaged(views, "configuration") + sections.configuration(views),
+        ),
     ]
     kept = [part for part in parts if part[3]]
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _, _ in kept)

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..metrics import MetricResult, report
-from .measures import family
+from .measures import family, is_slow
 
 Rows = list[list[str]]
+
+UNREFERENCED = "chance and ceiling of {} take long, and were left out: --reference computes them"
+"""What is said of slow metrics that stand without them."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Score:
         ceiling: What a perfect code scores, the mean over runs.
         n: Rows that it was computed from: the fewest and the most of all runs.
         main: Whether it is its metric's main value.
+        predictor: What it was computed with, where there are several to choose from.
+        bare: Whether chance and ceiling were left out because computing them takes long.
     """
 
     name: str
@@ -38,6 +43,8 @@ class Score:
     ceiling: float | None
     n: tuple[int, int] | None
     main: bool
+    predictor: str = ""
+    bare: bool = False
 
     @property
     def rows(self) -> str:
@@ -54,7 +61,11 @@ def scores(runs: Mapping[str, Sequence[MetricResult]]) -> list[Score]:
     Args:
         runs: Results by the label of their run.
     """
-    flat = {label: report.flatten(results) for label, results in runs.items()}
+    placeless = _placeholders(runs)
+    flat = {
+        label: {name: value for name, value in report.flatten(results).items() if name not in placeless}
+        for label, results in runs.items()
+    }
     found: list[Score] = []
     for name, entry in report.aggregate(flat).items():
         metric, _, value = name.partition(".")
@@ -65,6 +76,7 @@ def scores(runs: Mapping[str, Sequence[MetricResult]]) -> list[Score]:
         ]
         chance, ceiling = (sum(known) / len(known) if known else None for known in references)
         sizes = [result.n for result in behind if result.n is not None]
+        used = dict.fromkeys(result.predictor for result in behind if result.predictor)
         main = any(next(iter(result.values), None) == value for result in behind)
         found.append(
             Score(
@@ -77,10 +89,26 @@ def scores(runs: Mapping[str, Sequence[MetricResult]]) -> list[Score]:
                 ceiling,
                 (min(sizes), max(sizes)) if sizes else None,
                 main,
+                ", ".join(used),
+                entry["mean"] is not None and chance is None and ceiling is None and is_slow(metric),
             )
         )
     order = list(dict.fromkeys(score.family for score in found))
     return sorted(found, key=lambda score: order.index(score.family))
+
+
+def _placeholders(runs: Mapping[str, Sequence[MetricResult]]) -> set[str]:
+    """Names of values that only stand where a metric refused, though other runs have real ones of that metric."""
+    kinds: dict[str, set[str]] = {}
+    for result in (result for results in runs.values() for result in results):
+        if result.values != {result.name: None}:
+            kinds.setdefault(result.name, set()).update(result.values)
+    return {f"{name}.{name}" for name, values in kinds.items() if name not in values}
+
+
+def slow_without_reference(table: Sequence[Score]) -> list[str]:
+    """The slow metrics whose chance and ceiling were not computed."""
+    return list(dict.fromkeys(score.name.partition(".")[0] for score in table if score.bare))
 
 
 def text_rows(table: Sequence[Score]) -> tuple[list[str], list[tuple[str, Rows]]]:
@@ -88,11 +116,13 @@ def text_rows(table: Sequence[Score]) -> tuple[list[str], list[tuple[str, Rows]]
     labels = list(table[0].runs) if table else []
     several = len(labels) > 1
     header = ["metric", *(["mean", "std", *labels] if several else ["value"]), "chance", "ceiling", "N"]
+    told = any(score.predictor for score in table)
+    header += ["predictor"] * told
     groups: dict[str, Rows] = {}
     for score in table:
         numbers = [score.mean, score.std, *score.runs.values()] if several else list(score.runs.values())
         cells = [number_text(number) for number in (*numbers, score.chance, score.ceiling)]
-        groups.setdefault(score.family, []).append([score.name, *cells, score.rows])
+        groups.setdefault(score.family, []).append([score.name, *cells, score.rows, *[score.predictor or "-"] * told])
     return header, list(groups.items())
 
 

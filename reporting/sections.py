@@ -12,11 +12,43 @@ import numpy as np
 from ..metrics import MetricResult, mutual_information
 from . import charts
 from .gather import Map, View
-from .scores import Score, number_text, scores
+from .measures import BLOCKS
+from .scores import UNREFERENCED, Score, number_text, scores, slow_without_reference
 from .subject import Array
 
 _LARGEST = 48  # a matrix with more rows or columns is not drawn
 _NO_MATRIX = {"blocks"}  # lists of code dimensions, which name the rows of others
+_BY_LATENT = ("latents", "factors")
+_AXES = {
+    "mutual_information": _BY_LATENT,
+    "importance": _BY_LATENT,
+    "score_matrix": _BY_LATENT,
+    "r2_matrix": _BY_LATENT,
+    "irs_matrix": _BY_LATENT,
+    "pearson": _BY_LATENT,
+    "spearman": _BY_LATENT,
+}
+"""What the rows and columns of a matrix are, by the name of the detail."""
+_AXES_OF = {
+    ("alignment", "confusion"): ("true", "learnt"),
+    ("group_errors", "commutator"): ("true", "true"),
+    ("unsupervised", "covariance"): ("latents", "latents"),
+    ("unsupervised", "mutual_information"): ("latents", "latents"),
+    ("infomec", "nmi"): ("factors", "latents"),
+    ("factor_vae", "votes"): ("factors", "latents"),
+    ("factor_vae", "votes_test"): ("factors", "latents"),
+    ("z_min_var", "votes"): ("factors", "latents"),
+    ("z_min_var", "votes_test"): ("factors", "latents"),
+    ("z_max_var", "votes"): ("factors", "latents"),
+    ("z_max_var", "votes_test"): ("factors", "latents"),
+    ("fairness", "mean"): ("factors", "factors"),
+    ("fairness", "largest"): ("factors", "factors"),
+    ("fairness_hist", "mean"): ("factors", "factors"),
+    ("fairness_hist", "largest"): ("factors", "factors"),
+    ("udr", "pairs"): ("runs", "runs"),
+}
+"""The same for one metric alone, which goes before."""
+_FAR = 10  # distances from chance to ceiling beyond which the percentage says nothing more
 _POINTS = 600  # in a scatter
 _BAR = ' class="bar"'
 
@@ -49,6 +81,8 @@ def summary(views: Sequence[View]) -> str:
     several = len(views) > 1
     own = ["mean", "±", *(escape(view.label) for view in views)] if several else ["score"]
     header = ["metric", *own, "chance", "ceiling", '<span title="0: chance, 1: ceiling">chance to ceiling</span>', "N"]
+    told = any(score.predictor for score in found)
+    header += ["predictor"] * told
     rows = []
     for family, members in itertools.groupby(found, key=lambda score: score.family):
         rows.append(f'<tr class="family"><th scope="rowgroup" colspan="{len(header)}">{escape(family)}</th></tr>')
@@ -58,13 +92,22 @@ def summary(views: Sequence[View]) -> str:
             cells = [f"<td>{'–' if cell == '-' else cell}</td>" for cell in cells]
             cells.append(f'<td class="bar">{_meter(score)}</td>')
             cells.append(f"<td>{score.rows.replace('-', '–')}</td>")
+            if told:
+                cells.append(f'<td class="predictor">{escape(score.predictor) or "–"}</td>')
             kind = ' class="main"' if score.main else ""
             rows.append(f'<tr{kind}><th scope="row">{_breakable(score.name)}</th>{"".join(cells)}</tr>')
-    head = "".join(
-        f'<th scope="col"{_BAR if place == len(header) - 2 else ""}>{cell}</th>' for place, cell in enumerate(header)
-    )
+    bar = len(header) - 2 - told
+    head = "".join(f'<th scope="col"{_BAR if place == bar else ""}>{cell}</th>' for place, cell in enumerate(header))
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f'<div class="scroll"><table class="scores">{body}</table></div>{_reasons(views)}'
+    return f'<div class="scroll"><table class="scores">{body}</table></div>{_bare(found)}{_reasons(views)}'
+
+
+def _bare(found: Sequence[Score]) -> str:
+    """Says how chance and ceiling of slow metrics are got."""
+    slow = slow_without_reference(found)
+    if not slow:
+        return ""
+    return f'<p class="note">{escape(UNREFERENCED.format(", ".join(slow)))}</p>'
 
 
 def _breakable(name: str) -> str:
@@ -78,7 +121,8 @@ def _meter(score: Score) -> str:
         return ""
     share = (score.mean - score.chance) / (score.ceiling - score.chance)
     width = 100 * min(max(share, 0.0), 1.0)
-    said = f'role="img" aria-label="{share:.0%}" title="{share:.0%}"'
+    text = f"{share:.0%}" if abs(share) < _FAR else f"beyond {'-' if share < 0 else ''}{_FAR:.0%}"
+    said = f'role="img" aria-label="{text}" title="{text}"'
     return f'<span class="meter" {said}><i style="width:{width:.0f}%"></i></span>'
 
 
@@ -113,22 +157,33 @@ def matrices_of(result: MetricResult) -> dict[str, Array]:
     return found
 
 
-def axis_names(view: View, metric: str, shape: tuple[int, int]) -> tuple[list[str], list[str]]:
-    """What the rows and columns of a metric's matrix are."""
-    latents = [f"z{latent}" for latent in range(view.codes.shape[1])]
-    learnt = [f"learnt {number}" for number in range(len(view.maps))]
-    true = view.true_actions
-    if metric in ("alignment", "group_errors") and shape[0] == len(true):
-        return true, learnt if metric == "alignment" and shape[1] == len(learnt) else true
-    blocks = view.detail(metric, "blocks")
-    if isinstance(blocks, list) and all(isinstance(block, list) for block in blocks) and len(blocks) in shape:
-        latents = ["z" + ",".join(map(str, block)) for block in blocks]
-    sides: list[list[str]] = []
-    kinds = [latents, view.factor_names]
-    for place, size in enumerate(shape):
-        fitting = [names for names in (kinds if place == 0 else kinds[::-1]) if len(names) == size]
-        sides.append(fitting[0] if fitting else [str(number) for number in range(size)])
+def axis_names(view: View, metric: str, detail: str, shape: tuple[int, int]) -> tuple[list[str], list[str]]:
+    """What the rows and columns of a metric's matrix are; numbers where that is not known, or does not fit."""
+    plain = metric.removesuffix(BLOCKS)
+    kinds = _AXES_OF.get((plain, detail)) or _AXES.get(detail, ("", ""))
+    partners = view.detail(metric, "partners")
+    known = {
+        "latents": _latents(view, metric),
+        "factors": view.factor_names,
+        "true": view.true_actions,
+        "learnt": [f"learnt {number}" for number in range(len(view.maps))],
+        "runs": [str(each) for each in partners] if isinstance(partners, list) else [],
+    }
+    sides = []
+    for kind, size in zip(kinds, shape, strict=True):
+        names = known.get(kind, [])
+        sides.append(names if len(names) == size else [str(number) for number in range(size)])
     return sides[0], sides[1]
+
+
+def _latents(view: View, metric: str) -> list[str]:
+    """What a metric's matrix has for the code: each latent, or each block of them."""
+    blocks = view.detail(metric, "blocks")
+    if not (isinstance(blocks, list) and all(isinstance(block, list) for block in blocks)):
+        return [f"z{latent}" for latent in range(view.codes.shape[1])]
+    if metric.endswith(BLOCKS) and view.rotated:
+        return [f"{'plane' if len(block) == 2 else 'block'} {number}" for number, block in enumerate(blocks)]
+    return ["z" + ",".join(map(str, block)) for block in blocks]
 
 
 def heat_maps(views: Sequence[View]) -> str:
@@ -136,14 +191,14 @@ def heat_maps(views: Sequence[View]) -> str:
     parts = []
     for view in views:
         # Several metrics may stand on one matrix, which is shown once.
-        found: dict[tuple[str, bytes], tuple[list[str], Array]] = {}
+        found: dict[tuple[str, bytes, str], tuple[list[str], Array, tuple[list[str], list[str]]]] = {}
         for result in view.results:
             for name, matrix in matrices_of(result).items():
-                found.setdefault((name, matrix.tobytes()), ([], matrix))[0].append(result.name)
+                names = axis_names(view, result.name, name, (matrix.shape[0], matrix.shape[1]))
+                found.setdefault((name, matrix.tobytes(), repr(names)), ([], matrix, names))[0].append(result.name)
         cards = []
-        for (name, _), (metrics, matrix) in found.items():
+        for (name, _, _), (metrics, matrix, names) in found.items():
             label = f"{', '.join(metrics)}: {name.replace('_', ' ')}"
-            names = axis_names(view, metrics[0], (matrix.shape[0], matrix.shape[1]))
             drawn = charts.heat_map(matrix, *names, label)
             cards.append(f'<figure class="fit"><figcaption>{escape(label)}</figcaption>{drawn}</figure>')
         parts.append(f'<div class="cards">{"".join(cards)}</div>' if cards else "")
@@ -151,12 +206,16 @@ def heat_maps(views: Sequence[View]) -> str:
 
 
 def latent_pairs(view: View, most: int = 3) -> list[tuple[int, int]]:
-    """Pairs of latents worth looking at: those that the learnt actions turn, else the two most informative ones."""
-    width = view.codes.shape[1]
-    if width < 2:
+    """Pairs of columns worth looking at: the planes that the learnt actions turn, else the most informative ones.
+
+    With blocks these are columns of the codes in the coordinates of the blocks.
+    """
+    if view.blocks is not None:
+        planes = [(block[0], block[1]) for block in view.blocks if len(block) == 2]
+        if planes:
+            return planes[:most]
+    if view.codes.shape[1] < 2:
         return []
-    if view.maps and width % 2 == 0:
-        return [(first, first + 1) for first in range(0, width, 2)][:most]
     binned = np.stack([np.digitize(column, np.histogram_bin_edges(column, 20)[:-1]) for column in view.codes.T], axis=1)
     levels = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in view.factors.T], axis=1)
     information = mutual_information(binned, levels)
@@ -169,23 +228,21 @@ def scatters(views: Sequence[View]) -> str:
     parts = []
     for view in views:
         chosen = np.random.default_rng(0).permutation(len(view.codes))[:_POINTS]
-        codes, rows = view.codes[chosen], []
-        pairs = latent_pairs(view)
+        pairs, rows = latent_pairs(view), []
+        planes = view.rotated and view.blocks is not None and [*pairs[0]] in view.blocks if pairs else False
+        codes = (view.block_codes if planes and view.block_codes is not None else view.codes)[chosen]
         for column, name in enumerate(view.factor_names[:8] if pairs else []):
             shade = view.factors[chosen, column]
             if len(np.unique(shade)) < 2:
                 continue
-            drawn = "".join(
-                charts.scatter(
-                    codes[:, a],
-                    codes[:, b],
-                    shade,
-                    f"latents {a} and {b} by {name}",
-                    (f"z{a}", f"z{b}"),
-                    view.cyclic[column],
-                )
-                for a, b in pairs
-            )
+            drawn = ""
+            for a, b in pairs:
+                said, sides = f"latents {a} and {b}", (f"z{a}", f"z{b}")
+                if planes and view.blocks is not None:
+                    number = view.blocks.index([a, b])
+                    said, sides = f"plane {number}", (f"plane {number}, first", f"plane {number}, second")
+                shown = f"{said} by {name}"
+                drawn += charts.scatter(codes[:, a], codes[:, b], shade, shown, sides, view.cyclic[column])
             ramp = charts.colour_key(shade, view.cyclic[column])
             rows.append(f"<figure><figcaption>by {escape(name)} {ramp}</figcaption>{drawn}</figure>")
         parts.append(f'<div class="cards">{"".join(rows)}</div>' if rows else "")
@@ -269,6 +326,12 @@ def _curves(views: Sequence[View], wanted: Sequence[tuple[str, list[str]]]) -> s
         if drawn := charts.lines(series, title, "epoch"):
             cards.append(f"<figure><figcaption>{escape(title)}</figcaption>{drawn}</figure>")
     return "".join(cards)
+
+
+def damaged(views: Sequence[View], section: str) -> str:
+    """A line for each run of which a file behind the section cannot be read."""
+    said = [f"{view.label}: {view.damaged[section]}" for view in views if section in view.damaged]
+    return "".join(f'<p class="note">{escape(line)}</p>' for line in said)
 
 
 def configuration(views: Sequence[View]) -> str:

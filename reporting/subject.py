@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from .. import metrics
 from ..datasets.randomness import numpy_generator, torch_generator
+from ..envs.registry import UsageError
 from ..world_models.assembly import Assembly
 from ..world_models.group import GroupVAE
 
@@ -137,8 +138,14 @@ class Subject:
         return self.encode(self.states, lambda images: self.model.posterior(images).deviation)[:, : self.latents]
 
     def transitions(self, sources: Array, targets_in: Array | None) -> tuple[Array, Array, Array]:
-        """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state)."""
+        """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state).
+
+        Raises:
+            UsageError: The world has no actions.
+        """
         number = len(self.world.actions)
+        if not number:
+            raise UsageError("this world has no actions")
         states, actions = np.repeat(sources, number), np.tile(np.arange(number), len(sources))
         following = self.data.latent_to_index(self.world.act(self.factors[states], actions))
         kept = np.ones(len(states), bool) if targets_in is None else targets_in[following]

@@ -109,7 +109,8 @@ def test_what_is_asked_for_is_measured_and_nothing_else(
     assert "lsbd" not in out
     (line,) = [line for line in out.splitlines() if "mig.mig" in line]
     cells = [cell.strip() for cell in line.strip(" │|").replace("|", "│").split("│")]
-    assert [float(cell) for cell in cells[1:]] == pytest.approx(
+    assert cells[-1] == "binned"
+    assert [float(cell) for cell in cells[1:-1]] == pytest.approx(
         [mig["values"]["mig"], mig["chance"]["mig"], mig["ceiling"]["mig"], 49], rel=1e-3
     )
     assert "information" in out
@@ -156,6 +157,7 @@ def test_runs_are_compared_by_their_codes(
     codes = [subject.model.encode(images).detach().double().numpy() for subject in subjects]
     kl = [subject.model.posterior(images).kl().mean(0).detach().double().numpy() for subject in subjects]
     expected = metrics.compute("udr", codes, kl)
+    assert {tuple(result["details"]["partners"]) for result in found.values()} == {("rgrvae", "again", "vae")}
     if expected.reason is None:
         scores = [found[run.name]["values"]["udr"] for run in pair]
         assert scores == pytest.approx(expected.details["model_scores"], abs=1e-5)

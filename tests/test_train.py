@@ -50,7 +50,7 @@ def refused(
     ("arguments", "message"),
     [
         (["--model=rgrv"], "unknown model 'rgrv' (did you mean 'rgrvae'?); there are: betavae, dforward, forward"),
-        (["--model=vae", "--dataset=flat"], "unknown data set 'flat' (did you mean 'flatland'?); there are: flatland"),
+        (["--model=vae", "--dataset=flat"], "unknown data set 'flat' (did you mean 'flatland'?); there are: "),
         ([], "--model is missing; there are: betavae"),
         (["--model=vae", "--gvae-gamma=3"], "unknown option --gvae-gamma for model 'vae'"),
         (["--model=rgrvae", "--group-structure", "c+", "x"], "unknown group structure letter 'x'; there are: 0, CN"),

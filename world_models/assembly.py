@@ -20,8 +20,9 @@ from ..datasets.factors import FactorDataset
 from ..datasets.loader import WindowLoader
 from ..datasets.noise import NoiseOptions, background_files
 from ..datasets.randomness import torch_generator
+from ..datasets.recorded import RecordedDataset
 from ..datasets.splits import Split, split_states
-from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory
+from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
 from . import runs
 from .actions.procrustes import Procrustes
@@ -46,7 +47,7 @@ class DataOptions(NoiseOptions):
     steps: int = 10_000
     """Actions recorded (trajectory), or pairs drawn (uniform)."""
     offset: int = 1
-    """Actions between the two images of a transition; the images between are not shown."""
+    """Actions between the two images of a transition, the images between not shown; of sprites --stride instead."""
     validation_split: float = 0.1
     """Share of the states that is held out for validation."""
     test_split: float = 0.1
@@ -304,17 +305,19 @@ def assemble(options: Options) -> Assembly:
         raise UsageError("--background-count needs --noise-name background")
     if data_options.offset < 1:
         raise UsageError(f"--offset must be 1 or more, not {data_options.offset}")
-    data = build_dataset(options.dataset_name, options.dataset, noise, run.seed)
-    split = split_states(len(data), data_options.validation_split, data_options.test_split, run.seed)
+    dataset, offset = _read_offset(options)
+    data = build_dataset(options.dataset_name, dataset, noise, run.seed)
+    shares = data_options.validation_split, data_options.test_split, run.seed
+    split = data.split(*shares) if isinstance(data, RecordedDataset) else split_states(len(data), *shares)
     context = Context(
         data.world,
         data_options.noise_name == "background",
-        data_options.offset,
+        offset,
         torch_generator(run.seed, _WEIGHTS),
         partial(LATENTS[getattr(options.model, "latent", "euclidean")].build, options.latent),
     )
     model = MODELS[options.model_name].build(options.model, context)
-    if type(model).terms is VAE.terms and data_options.offset != 1:
+    if type(model).terms is VAE.terms and offset != 1:
         raise UsageError(f"--offset is not read by --model {options.model_name}, which looks at single images")
     record = record_trajectory if data_options.transitions == "trajectory" else draw_uniform
     if data_options.transitions == "uniform" and model.window > 1:
@@ -327,12 +330,42 @@ def assemble(options: Options) -> Assembly:
             "--static-latents (4 with backgrounds) tells what stays by long windows: "
             f"--window {_STATIC_WINDOW} or more and --transitions trajectory are accepted"
         )
-    transitions = record(data, data_options.steps, data_options.offset, run.seed)
+    if isinstance(data, RecordedDataset):
+        for name in ("steps", "transitions"):
+            if getattr(data_options, name) != getattr(DataOptions, name):
+                raise UsageError(f"--{name} is not read with rollouts, which are recorded already")
+        transitions: TransitionDataset = data.transitions(offset)
+    elif data.world.actions:
+        transitions = record(data, data_options.steps, offset, run.seed)
+    elif model.window:
+        raise UsageError(
+            f"--model {options.model_name} learns from actions, of which --dataset {options.dataset_name} has none;"
+            " models of single images are accepted, such as vae"
+        )
+    else:
+        transitions = still_images(data)
     assembly = Assembly(options, data, split, transitions, model)
     base = getattr(options.model, "base_model_path", None)
     if base is not None:
         start_from(model, Path(base))
     return assembly
+
+
+def _read_offset(options: Options) -> tuple[Any, int]:
+    """The options of the data set, and the actions between two images: ``--offset`` may be for either.
+
+    Raises:
+        UsageError: The data set has another option for it, and they do not agree.
+    """
+    name, offset = DATASETS[options.dataset_name].offset, options.data.offset
+    if name is None or offset == 1:
+        return options.dataset, offset
+    given = getattr(options.dataset, name)
+    if given not in (offset, getattr(type(options.dataset)(), name)):
+        raise UsageError(
+            f"--offset {offset} and --{name} {given} are the same option of {options.dataset_name}: give one"
+        )
+    return dataclasses.replace(options.dataset, **{name: offset}), 1
 
 
 def self_contained(options: Options, run: Path) -> Options:

@@ -22,6 +22,7 @@ import tyro
 import yaml
 
 from ..datasets import DATASETS
+from ..datasets.registry import is_path
 from ..envs.registry import UsageError, nearest
 from . import runs
 from .assembly import Options, fill_options, latent_of, option_types, options_of_run
@@ -74,6 +75,8 @@ def read_request(arguments: list[str]) -> Request:
         config = runs.read_config(resume)
         for name in ("model", "dataset"):
             asked, kept = getattr(named, name), config.get(name)
+            if name == "dataset" and asked is not None and is_path(asked):
+                asked = os.path.abspath(asked)
             if asked is not None and asked != kept:
                 raise UsageError(f"--resume {resume} continues {name} {kept!r}; --{name} {asked} cannot change that")
     for file in named.config:
@@ -87,6 +90,8 @@ def read_request(arguments: list[str]) -> Request:
             raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
     model = named.model or config.get("model")
     dataset = named.dataset or config.get("dataset") or "flatland"
+    if is_path(dataset):
+        dataset = os.path.abspath(dataset)  # the run is to find it again from anywhere
     if model is None:
         if help_asked:
             raise HelpAsked(overview())
@@ -195,7 +200,8 @@ def overview() -> str:
     spaces = "\n".join(f"  {name:<18} {LATENTS[name].summary}" for name in LATENTS)
     return (
         "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n\n"
-        f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n\n"
+        f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n"
+        "  or the path of a file of recorded rollouts (.h5), or of a folder of them\n\n"
         f"latent spaces:\n{spaces}\n\n"
         "  --config FILE    options from a YAML file; may be given several times, later ones win\n"
         "  --plugin MODULE  import a module (or .py file) that registers more worlds, data sets or models\n"

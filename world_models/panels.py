@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.loader import WindowLoader
-from ..datasets.transitions import draw_uniform
 from .actions.representations import Rotation
 from .actions.windows import outcome_errors
 from .group import GroupVAE
@@ -36,11 +35,11 @@ class Panels:
 
     def __init__(self, loader: WindowLoader, actions: int, config: dict[str, Any], shown: int = 8) -> None:
         self.batch = loader.sample(64, 0)
-        # Single actions between seen states, whatever the number between the images that are trained on.
-        data = loader.transitions.data
-        single = draw_uniform(data, 1024, offset=1, seed=loader.seed)
-        starts = single.windows(1, loader.allowed)
-        self.pairs = WindowLoader(single, starts, 1, len(starts), loader.seed).sample(min(256, len(starts)), 1)
+        if loader.length:
+            # Single actions between seen states, whatever the number between the images that are trained on.
+            single = loader.transitions.single_steps(1024, loader.seed)
+            starts = single.windows(1, loader.allowed)
+            self.pairs = WindowLoader(single, starts, 1, len(starts), loader.seed).sample(min(256, len(starts)), 1)
         self.actions, self.config, self.shown = actions, config, shown
 
     @torch.no_grad()
@@ -71,7 +70,8 @@ class Panels:
         true = self.pairs.actions[:, 0, 0]
         policy = model.infer_action(before, after)
         chosen = policy.argmax(1)
-        self._inference(policy, true, writer, epoch)
+        if self.actions > 1:  # recorded actions may be no codes
+            self._inference(policy, true, writer, epoch)
         latents, target = model.encode(before), model.encode(after)
         moved = model.act(latents, chosen)
         decoded, again = model.decode(moved), model.decode(target)

@@ -13,6 +13,7 @@ from ..envs.registry import Registry, UsageError
 from ..envs.world import World
 from .actions.base import Estimator
 from .actions.exact import Exact
+from .actions.peeling import Peeling, PeelingSchedule
 from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
@@ -171,17 +172,20 @@ class RGrVAEOptions(GroupOptions):
     """Options of the model."""
 
     estimator: str = "procrustes"
-    """How actions are inferred: procrustes solves for them, exact takes expectations, reinforce follows a policy."""
+    """How actions are inferred: procrustes solves for them, peeling finds one factor after another, exact takes
+    expectations, reinforce follows a policy."""
     group_structure: tuple[str, ...] = ("c+", "c-")
     """Letters on every latent pair: c c+ c- cn CN turn, 0 rests; with exact or reinforce also m m3 m4 free, d ddn."""
     group_learning_rate: float | None = None
-    """Adam's rate for angles and matrices; None: 0.003 for procrustes, 0.01 for exact, 0.1 for reinforce."""
+    """Adam's rate for angles and matrices; None: 0.003, or 0.01 for exact, 0.1 for reinforce."""
     window: int | None = None
-    """Consecutive transitions in a training window; None: 5 for procrustes, 1 for exact and reinforce."""
+    """Consecutive transitions in a training window; None: 5, or 1 for exact and reinforce."""
     num_action_steps: int | None = None
     """Actions inferred between two images; None takes --offset, and only reinforce takes another number."""
     policy_learning_rate: float | None = None
     """Adam's rate for the policy network; None takes the learning rate."""
+    search_steps: int = 3000
+    """Updates before factors are looked for (peeling)."""
     entropy_weight: float = 0.01
     """Weight of the policy's entropy (reinforce, exact)."""
     information_weight: float | None = None
@@ -383,7 +387,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
             "both count the actions between two images"
         )
     objective = _base_objective(options, context)
-    closed_form = estimator == "procrustes"
+    closed_form = estimator in ("procrustes", "peeling")
     window = options.window if options.window is not None else (5 if closed_form else 1)
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
     wanted = 4 if context.static_content and closed_form else 0
@@ -442,6 +446,8 @@ def _gamma(options: GroupOptions) -> float:
 
 
 def _procrustes(options: GroupOptions, group: GroupVAE, context: Context, labelled: bool) -> Procrustes:
+    if labelled and not context.world.actions:
+        raise UsageError("this model learns from the codes of actions, which the data has none of; rgrvae does without")
     return Procrustes(
         context.world.image_shape,
         options.architecture,
@@ -492,9 +498,10 @@ _SAMPLING = (
 )
 _SOLVING = ("slowness", "refine_steps", "static_latents")
 _UNREAD = {
-    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight"),
-    "exact": (*_SAMPLING, *_SOLVING),
-    "reinforce": (*_SOLVING, "information_weight"),
+    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight", "search_steps"),
+    "peeling": (*_SAMPLING, "entropy_weight", "information_weight", "slowness"),
+    "exact": (*_SAMPLING, *_SOLVING, "search_steps"),
+    "reinforce": (*_SOLVING, "search_steps", "information_weight"),
 }
 
 
@@ -511,6 +518,24 @@ def rgrvae(options: RGrVAEOptions, context: Context) -> VAE:
 @ESTIMATORS.register("procrustes")
 def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
     return _procrustes(options, group, context, labelled=False)
+
+
+@ESTIMATORS.register("peeling")
+def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
+    _positive(search_steps=options.search_steps)
+    if group.num_action_steps > 1:
+        raise UsageError("--estimator peeling takes single actions: use procrustes or reinforce with several")
+    if group.latent.size > group.group_latents:
+        raise UsageError("--estimator peeling has no static latents: use procrustes with backgrounds")
+    return Peeling(
+        context.world.image_shape,
+        options.architecture,
+        group.bank,
+        gamma=_gamma(options),
+        refine_steps=options.refine_steps,
+        schedule=PeelingSchedule(search_steps=options.search_steps),
+        generator=context.generator,
+    )
 
 
 @ESTIMATORS.register("exact")

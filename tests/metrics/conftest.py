@@ -1,13 +1,26 @@
 """Recorded values of published metric code, and maps with a known structure."""
 
+import importlib.util
 import json
+import sys
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 
 DATA = Path(__file__).parent / "data"
+
+
+def load_recordings():
+    """The list of recorded values, which benchmarks/recorded.py reads too; tests are imported by path."""
+    spec = importlib.util.spec_from_file_location("recordings_of_metrics", Path(__file__).with_name("recordings.py"))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+LIST = load_recordings()
 
 
 class Recorded:
@@ -81,58 +94,16 @@ def flat_maps(rotate):
     return make
 
 
-class Recordings:
-    """Known representations of two factor spaces, and what published metric code gave for them.
-
-    ``rows("mini", "noisy")`` are factors and codes to train on, then to test on; the sizes are those of a 5x5x5x5 grid
-    ("mini") and of 3D Shapes ("shapes3d"). Expected values lie under the publisher ("disentanglement_lib", "others",
-    "leakage", "udr") and a key such as "mini/noisy/mig".
-    """
-
-    SIZES: ClassVar = {"mini": (5, 5, 5, 5), "shapes3d": (10, 10, 10, 8, 4, 15)}
-
-    def __init__(self):
-        with np.load(DATA / "representations.npz") as arrays:
-            self._arrays = {name: arrays[name] for name in arrays.files}
-        self.expected = json.loads((DATA / "expected.json").read_text())
-
-    def rows(self, space, name):
-        parts = (self._part(space, name, part) for part in ("train", "test"))
-        return tuple(array for pair in parts for array in pair)
-
-    def _part(self, space, name, part):
-        factors = self._arrays[f"{space}__factors_{part}"].astype(np.int64)
-        sizes = np.array(self.SIZES[space], dtype=np.float64)
-        perfect = (factors - (sizes - 1) / 2) / np.sqrt((sizes**2 - 1) / 12)
-        stored = self._arrays.get(f"{space}__{name}_{part}")
-        if name == "dead_dims":
-            codes = np.hstack([perfect, stored])
-        elif name == "missing":
-            codes = np.hstack([perfect[:, :-1], stored])
-        elif stored is not None:
-            codes = stored
-        else:
-            codes = self._derived(name, perfect, 2 * np.pi * factors / sizes)
-        return factors, codes
-
-    @staticmethod
-    def _derived(name, perfect, angles):
-        count = perfect.shape[1]
-        if name == "permuted_scaled":
-            signs = np.where(np.arange(count) % 2 == 0, 1.0, -1.0)
-            return perfect[:, np.random.RandomState(3).permutation(count)] * signs * (0.5 + np.arange(count))
-        return {
-            "perfect": perfect,
-            "monotone": perfect**3,
-            "duplicated": np.hstack([perfect, perfect]),
-            "sincos": np.stack([np.cos(angles), np.sin(angles)], axis=-1).reshape(len(perfect), -1),
-            "constant": np.zeros_like(perfect),
-        }[name]
+@pytest.fixture(scope="session")
+def recordings():
+    """Recorded rows and scores: see ``Recordings``."""
+    return LIST.recordings()
 
 
 @pytest.fixture(scope="session")
-def recordings():
-    return Recordings()
+def recorded_list():
+    """The module with the list of all recorded values."""
+    return LIST
 
 
 MINI = [
@@ -153,10 +124,16 @@ NOT_OF_SHAPES3D = {"noisy", "paired", "sincos"}
 
 
 def pytest_generate_tests(metafunc):
-    """Tests that take ``space`` and ``name`` run on every recording, those with ``mini_name`` on the small space."""
+    """Tests that take ``space`` and ``name`` run on every recording.
+
+    Those with ``family`` and ``entry`` run on every recorded value that takes no time.
+    """
+    if {"family", "entry"} <= set(metafunc.fixturenames):
+        entries = [(family, key) for family in LIST.FAMILIES for key in family.entries() if family.is_fast(key)]
+        metafunc.parametrize(
+            ("family", "entry"), entries, ids=[f"{key}-{family.publisher}-{family.how}" for family, key in entries]
+        )
     if {"space", "name"} <= set(metafunc.fixturenames):
         cases = [("mini", name) for name in MINI]
         cases += [("shapes3d", name) for name in MINI if name not in NOT_OF_SHAPES3D]
         metafunc.parametrize(("space", "name"), cases)
-    if "mini_name" in metafunc.fixturenames:
-        metafunc.parametrize("mini_name", MINI)

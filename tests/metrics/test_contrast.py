@@ -41,26 +41,14 @@ def test_the_mean_jacobian_hides_the_local_contrast():
 
 
 @pytest.mark.parametrize(("outputs", "latents"), [(2, 2), (5, 3), (40, 10)])
-def test_chance_is_the_contrast_of_noise(outputs, latents):
+def test_the_contrast_of_noise_is_known_and_no_chance(outputs, latents):
     noise = np.random.default_rng(0).standard_normal((2000, outputs, latents))
     result = c_ima(noise)
     error = 4 * np.std(result.details["per_point"]) / np.sqrt(2000)
-    assert result.chance == pytest.approx(dict.fromkeys(result.values, contrast_of_noise(outputs, latents)))
-    assert float(result) == pytest.approx(result.chance["c_ima"], abs=error)
-    means = [c_ima(part).values["mean_jacobian"] for part in np.split(noise, 400)]
-    assert np.mean(means) == pytest.approx(result.chance["mean_jacobian"], abs=4 * np.std(means) / 20)
+    assert float(result) == pytest.approx(contrast_of_noise(outputs, latents), abs=error)
+    # With as many outputs as pictures have pixels, noise is all but orthogonal.
+    assert result.chance == {} and contrast_of_noise(4096, 3) < 1e-3
     assert result.ceiling == {"c_ima": 0.0, "mean_jacobian": 0.0}
-
-
-def test_chance_counts_the_columns_that_live():
-    noise = np.random.default_rng(0).standard_normal((4, 6, 3))
-    noise[:, :, 1] = 0
-    assert c_ima(noise).chance == pytest.approx(dict.fromkeys(("c_ima", "mean_jacobian"), contrast_of_noise(6, 2)))
-    noise[0, :, 1] = 1
-    expected = (contrast_of_noise(6, 3) + 3 * contrast_of_noise(6, 2)) / 4
-    assert c_ima(noise).chance["c_ima"] == pytest.approx(expected)
-    assert c_ima(noise).chance["mean_jacobian"] == contrast_of_noise(6, 3)
-    assert c_ima(noise.swapaxes(1, 2)).chance == {"c_ima": None, "mean_jacobian": None}
 
 
 @pytest.mark.parametrize("scale", [1e-200, 1e200, 1e307, [1e-200, 1.0, 1e200]])

@@ -1,21 +1,25 @@
-"""DCI: recorded values of four predictors, blocks, continuous factors, parallel fits, degenerate codes."""
+"""DCI: blocks, continuous factors, parallel fits, expected times, codes of any size, degenerate codes."""
 
 import itertools
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from equiworld.metrics import dci_scores, predictors
 from equiworld.metrics.dci_scores import dci, dci_forest, dci_hist, dci_lasso
-from equiworld.metrics.predictors import PARALLEL_FROM, fit_factors, same_order
+from equiworld.metrics.predictors import (
+    PARALLEL_FROM,
+    PREDICTORS,
+    STARTUP,
+    expected_seconds,
+    fit_factors,
+    make_predictor,
+    same_order,
+)
+from equiworld.metrics.registry import compute
 from equiworld.metrics.tables import read_rows
-
-NAMES = "perfect permuted_scaled monotone dead_dims rotated noisy duplicated paired missing sincos random constant"
-KEYS = {
-    "disentanglement": "disentanglement",
-    "completeness": "completeness",
-    "informativeness": "informativeness_test",
-    "informativeness_train": "informativeness_train",
-}
 
 
 @pytest.fixture(scope="module")
@@ -23,62 +27,6 @@ def grid():
     """A 4 x 3 grid, ten rows of each cell, and a perfect code of it."""
     factors = np.repeat(np.array(list(itertools.product(range(4), range(3)))), 10, axis=0)
     return factors, factors.astype(float)
-
-
-# The other representations agree as closely, but boosting takes its time.
-@pytest.mark.parametrize("name", ["missing", "rotated"])
-def test_boosted_trees_as_recorded(recordings, name):
-    expected = recordings.expected["disentanglement_lib"][f"mini/{name}/dci_gbt"]["scores"]
-    result = dci(*recordings.rows("mini", name), n_jobs=1)
-    for ours, theirs in KEYS.items():
-        assert result.values[ours] == pytest.approx(expected[theirs], abs=5e-3)
-    np.testing.assert_allclose(result.details["importance"], expected["importance_matrix"], atol=1e-2)
-    assert result.predictor == "gradient boosted trees"
-
-
-def test_boosted_trees_as_recorded_with_many_levels(recordings):
-    # Of the whole space only the last two factors: each is fitted by itself, so their columns are those recorded.
-    factors, codes, factors_test, codes_test = recordings.rows("shapes3d", "perfect")
-    expected = recordings.expected["disentanglement_lib"]["shapes3d/perfect/dci_gbt"]["scores"]
-    result = dci(factors[:, 3:5], codes, factors_test[:, 3:5], codes_test, n_jobs=1)
-    np.testing.assert_allclose(result.details["importance"], np.array(expected["importance_matrix"])[:, 3:5], atol=5e-3)
-    assert result.values["disentanglement"] == pytest.approx(expected["disentanglement"], abs=5e-3)
-
-
-@pytest.mark.parametrize("name", NAMES.split())
-def test_lasso_as_recorded(recordings, name):
-    expected = recordings.expected["others"][f"mini/{name}/ubisoft/dci_lasso"]["scores"]
-    rows = recordings.rows("mini", name)
-    values = dci_lasso(*rows).values
-    assert values["disentanglement"] == pytest.approx(expected["disentanglement"], abs=1e-6)
-    assert values["completeness"] == pytest.approx(expected["completeness"], abs=1e-6)
-    assert values["informativeness_train"] == pytest.approx(expected["informativeness"], abs=1e-6)
-
-
-@pytest.mark.parametrize("name", ["perfect", "dead_dims", "rotated", "random", "constant"])
-def test_lasso_as_recorded_with_many_levels(recordings, name):
-    expected = recordings.expected["others"][f"shapes3d/{name}/ubisoft/dci_lasso"]["scores"]
-    values = dci_lasso(*recordings.rows("shapes3d", name), stop_at_dead_code=True).values
-    assert values["disentanglement"] == pytest.approx(expected["disentanglement"], abs=1e-6)
-    assert values["completeness"] == pytest.approx(expected["completeness"], abs=1e-6)
-    assert values["informativeness_train"] == pytest.approx(expected["informativeness"], abs=1e-6)
-
-
-def test_searched_forest_as_recorded(recordings, monkeypatch):
-    # One combination stands for the search, which only ever looks for the smallest error.
-    expected = recordings.expected["others"]["mini/perfect/ubisoft/dci_rf"]["scores"]
-    import equiworld.metrics.dci_scores as module
-
-    class Quick(module._ChosenForest):
-        def __init__(self, seed):
-            super().__init__(seed)
-            self.search.param_grid = {"max_depth": [8], "max_features": [1.0]}
-
-    monkeypatch.setattr(module, "_ChosenForest", Quick)
-    values = dci_forest(*recordings.rows("mini", "perfect"), ubisoft_search=True).values
-    assert values["disentanglement"] == pytest.approx(expected["disentanglement"], abs=1e-3)
-    assert values["completeness"] == pytest.approx(expected["completeness"], abs=1e-3)
-    assert values["informativeness_train"] == pytest.approx(expected["informativeness"], abs=1e-3)
 
 
 @pytest.mark.parametrize("function", [dci_hist, dci_forest])
@@ -113,7 +61,114 @@ def test_parallel_fits_give_the_same_numbers_and_report(recordings):
     assert [step.done for step in seen] == [0, 1, 2]
     assert seen[0].remaining > 0 and seen[0].seconds == 0
     assert seen[-1].remaining == 0 and seen[-1].total == 2
-    assert PARALLEL_FROM > 0
+    assert PARALLEL_FROM > STARTUP > 0
+
+
+def test_processes_are_started_only_where_it_pays(recordings, monkeypatch):
+    factors, codes, _, _ = recordings.rows("mini", "noisy")
+    rows = read_rows(factors[:60, :2], codes[:60])
+    for seconds, cores, expected in ((10.0, 1, 20.0), (40.0, 2, 40.0 + STARTUP)):
+        monkeypatch.setattr(predictors, "expected_seconds", lambda *_, seconds=seconds: seconds)
+        asked = []
+        monkeypatch.setattr(predictors, "Parallel", lambda n_jobs, asked=asked, **_: Cores(n_jobs, asked))
+        seen = []
+        fit_factors(rows, rows, "hist", progress=seen.append)
+        assert asked == [1 if cores == 1 else -1] and seen[0].remaining == expected
+
+
+class Cores:
+    """Stands for a pool of two processes."""
+
+    def __init__(self, n_jobs, asked):
+        asked.append(n_jobs)
+
+    def _effective_n_jobs(self):
+        return 2
+
+    def __call__(self, tasks):
+        return (function(*arguments, **named) for function, arguments, named in tasks)
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(-12, 12), st.sampled_from([0.0, 1.0, -3.0, 1e4, -1e8, 1e10]))
+@example(-7, 0.0)
+@example(0, 1e8)
+@pytest.mark.parametrize("function", [dci, dci_hist, dci_forest])
+def test_scale_and_offset_do_not_matter(function, exponent, offset):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(60, 2))
+    # Whole numbers keep their digits beside an offset.
+    codes = np.round(8 * (factors + 0.3 * rng.standard_normal((60, 2))))
+    codes[:, 1] *= 3
+    first = function(factors, codes, factors, codes)
+    moved = (codes + offset) * 10.0**exponent
+    second = function(factors, moved, factors, moved)
+    assert second.values == pytest.approx(first.values, abs=1e-6)
+
+
+@pytest.fixture
+def one_choice(monkeypatch):
+    """Makes the search of ubisoft's forest look at a single depth and share."""
+    monkeypatch.setattr(dci_scores._ChosenForest, "choices", ((8, 1.0),))
+
+
+def test_a_searched_forest_is_seeded(grid, one_choice):
+    factors, codes = grid
+    noisy = codes + 0.7 * np.random.default_rng(1).standard_normal(codes.shape)
+    first, second, other = (
+        dci_forest(factors, noisy, factors, noisy, ubisoft_search=True, seed=seed).values for seed in (0, 0, 1)
+    )
+    assert first == second != other
+    perfect = dci_forest(factors, codes, factors, codes, ubisoft_search=True).values
+    assert perfect["disentanglement"] == pytest.approx(1, abs=1e-9)
+    assert perfect["informativeness"] == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("predictor", PREDICTORS)
+@pytest.mark.parametrize("discrete", [True, False])
+def test_the_time_of_slow_predictors_is_expected(grid, predictor, discrete):
+    factors, codes = grid
+    model = make_predictor(predictor, discrete, 0)
+    seconds = expected_seconds(model, codes, factors[:, 0] if discrete else codes[:, 0])
+    assert (seconds > 0) == (predictor in ("gbt", "hist", "forest") or (predictor == "logistic_cv" and discrete))
+    assert not hasattr(model, "classes_")
+
+
+def test_the_time_of_searches_is_stated_before_they_start(grid, one_choice):
+    factors, codes = grid
+    seen = []
+    dci_forest(factors, codes, factors, codes, ubisoft_search=True, progress=seen.append)
+    assert [step.done for step in seen] == [0, 1, 2]
+    assert seen[0].remaining > 0 and "about" in str(seen[0])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e307])
+@pytest.mark.parametrize("function", [dci, dci_hist, dci_lasso, dci_forest])
+def test_codes_of_any_size(grid, function, scale):
+    factors, codes = (table[::4] for table in grid)
+    noisy = codes + 0.2 * np.random.default_rng(0).standard_normal(codes.shape)
+    first = function(factors, noisy, factors, noisy)
+    second = function(factors, noisy * scale, factors, noisy * scale)
+    for key, value in first.values.items():
+        assert second.values[key] == pytest.approx(value, abs=1e-9)
+
+
+@pytest.mark.parametrize("function", [dci, dci_hist, dci_lasso, dci_forest])
+def test_a_single_row(function):
+    with pytest.raises(ValueError, match="single row"):
+        function([[0, 1]], [[1.0, 2.0]])
+    rows = ([[0, 1]], [[1.0, 2.0]], [[0, 1]], [[1.0, 2.0]])
+    if function is dci_lasso:
+        with pytest.raises(ValueError, match="at least 10 rows"):
+            function(*rows)
+    else:
+        assert "no factor varies" in function(*rows).reason
+
+
+def test_test_rows_beyond_all_numbers_are_refused(grid):
+    factors, codes = grid
+    with pytest.raises(ValueError, match="larger than the training rows"):
+        dci_hist(factors, codes * 1e-300, factors, codes * 1e300)
 
 
 def test_continuous_factors_are_regressed():
@@ -167,3 +222,16 @@ def test_refused(grid):
         fit_factors(rows, rows, "svm")
     with pytest.raises(ValueError, match="at least 10"):
         dci_lasso(factors[:8], codes[:8], factors, codes)
+
+
+@pytest.mark.parametrize("name", ["dci", "dci_hist", "dci_forest", "dci_lasso"])
+def test_a_dimension_in_no_block_predicts_nothing(name):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(120, 2))
+    noise = rng.normal(size=(120, 2))
+    found = compute(name, factors, np.hstack([noise, factors]), blocks=[[0], [1]], reference=False)
+    alone = compute(name, factors, noise, reference=False)
+    assert found.values["informativeness"] < 0.6
+    assert found.details["blocks"] == [[0], [1]]
+    if name == "dci_lasso":
+        assert found.values == pytest.approx(alone.values)

@@ -309,3 +309,17 @@ def test_a_lone_block_has_no_rival(function):
     result = function(factors, factors * 1.0, blocks=[[0, 1]])
     assert set(result.values.values()) == {None}
     assert "single block" in result.reason
+
+
+def test_the_ceiling_of_jemmig_has_blocks_too():
+    factors = np.stack(np.divmod(np.arange(900), 30), axis=1)
+    angles = 2 * np.pi * factors / 30
+    circles = np.stack([np.cos(angles), np.sin(angles)], axis=2).reshape(900, 4)
+    lines = np.zeros((900, 4))
+    lines[:, ::2] = factors
+    for codes in (circles, lines):
+        result = jemmig(factors, codes, blocks=[[0, 1], [2, 3]])
+        assert result.values["jemmig"] <= result.ceiling["jemmig"] + 1e-12
+        assert result.values["jemmig_nats"] >= result.ceiling["jemmig_nats"] - 1e-12
+    best = jemmig(factors, circles, blocks=[[0, 1], [2, 3]])
+    assert best.values == pytest.approx(best.ceiling, abs=1e-9)

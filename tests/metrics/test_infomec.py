@@ -1,4 +1,4 @@
-"""InfoMEC against recorded values and closed forms."""
+"""InfoMEC: closed forms, ties, pruning, codes of any size."""
 
 import numpy as np
 import pytest
@@ -6,29 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from equiworld.metrics.infomec import concentration, infomec
-
-VARIANTS = {"latent_quantization": "range_latent_quantization", "tripod": "iqr_tripod"}
-
-
-def test_recorded_values(recordings, space, name):
-    factors, codes = recordings.rows(space, name)[:2]
-    pruned = None
-    for variant, prune in VARIANTS.items():
-        entry = recordings.expected["others"][f"{space}/{name}/infomec/{variant}"]
-        if "error" in entry:
-            assert name == "constant"  # which has a value here: see below
-            continue
-        expected = entry["scores"]
-        if expected["active_latents"] == pruned:
-            continue  # the variants differ in what they prune only
-        pruned = expected["active_latents"]
-        result = infomec(factors, codes, prune=prune, ties="noise_sklearn")
-        assert result.details["active"] == pruned
-        # The noise that breaks ties is drawn in the recorded order, from the recorded seed.
-        np.testing.assert_allclose(result.details["nmi"], expected["nmi"], atol=1e-6)
-        assert result.values["infom"] == pytest.approx(expected["infom"], abs=1e-6)
-        assert result.values["infoc"] == pytest.approx(expected["infoc"], abs=1e-6)
-        assert result.values["infoe"] == pytest.approx(expected["infoe"], abs=5e-3)
 
 
 @pytest.mark.parametrize("name", ["perfect", "noisy", "rotated", "random"])
@@ -121,6 +98,23 @@ def test_invariant_to_order_sign_and_scale(seed):
     assert first.values["infom"] == pytest.approx(second.values["infom"], abs=1e-9)
     assert first.values["infoc"] == pytest.approx(second.values["infoc"], abs=1e-9)
     assert first.values["infoe"] == pytest.approx(second.values["infoe"], abs=5e-3)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e307])
+@pytest.mark.parametrize("options", [{}, {"quantised": True}, {"ties": "noise_sklearn", "prune": "iqr_tripod"}])
+def test_codes_of_any_size(scale, options):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, [3, 4], (120, 2))
+    codes = np.round(factors + 0.3 * rng.standard_normal((120, 2)), 1)
+    first, second = infomec(factors, codes, **options), infomec(factors, codes * scale, **options)
+    for name, value in first.values.items():
+        assert second.values[name] == pytest.approx(value, abs=1e-4)
+
+
+def test_a_single_row():
+    assert "no factor varies" in infomec([[0, 1]], [[1.0]]).reason
+    pair = infomec([[0], [1]], [[1.0], [2.0]])
+    assert all(value is not None for value in pair.values.values())
 
 
 def test_bad_input():

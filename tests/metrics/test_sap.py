@@ -1,4 +1,4 @@
-"""Separated attribute predictability against recorded values and closed forms."""
+"""Separated attribute predictability: closed forms, blocks, codes of any size, degenerate input."""
 
 import numpy as np
 import pytest
@@ -12,25 +12,6 @@ from equiworld.metrics.sap import sap, squared_correlation, tree_accuracy
 
 def full_grid(*sizes):
     return np.stack([axis.ravel() for axis in np.meshgrid(*map(np.arange, sizes), indexing="ij")], axis=1)
-
-
-def test_recorded_values(recordings, space, name):
-    result = sap(*recordings.rows(space, name))
-    published = recordings.expected["disentanglement_lib"]
-    expected = published[f"{space}/{name}/sap_svm"]["scores"]
-    assert result.values["sap"] == pytest.approx(expected["SAP_score"], abs=2e-3)
-    np.testing.assert_allclose(result.details["score_matrix"], expected["score_matrix"], atol=2e-3)
-    expected = published[f"{space}/{name}/sap_continuous"]["scores"]
-    assert result.values["sap_r2"] == pytest.approx(expected["SAP_score"], abs=1e-6)
-    np.testing.assert_allclose(result.details["r2_matrix"], expected["score_matrix"], atol=1e-6)
-    expected = recordings.expected["others"][f"{space}/{name}/ubisoft/sap_regression"]["scores"]["score"]
-    assert result.values["sap_r2"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_recorded_values_of_trees(recordings, mini_name):
-    result = sap(*recordings.rows("mini", mini_name), predictor="tree_ubisoft")
-    expected = recordings.expected["others"][f"mini/{mini_name}/ubisoft/sap_tree"]["scores"]["score"]
-    assert result.values["sap"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_attainable_maximum_of_the_svm_is_far_below_one(recordings):
@@ -142,6 +123,35 @@ def test_squared_correlation_ignores_scale_sign_and_order(seed):
     first = sap(factors, codes, factors, codes, predictor="r2").values["sap"]
     second = sap(factors[rows], moved, factors, codes, predictor="r2").values["sap"]
     assert first == pytest.approx(second, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e307])
+def test_codes_of_any_size(scale):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 4, (120, 2))
+    codes = factors + 0.3 * rng.standard_normal((120, 2))
+    rows, scaled = (factors, codes, factors, codes), (factors, codes * scale, factors, codes * scale)
+    for options in ({"predictor": "r2"}, {"predictor": "tree_ubisoft"}, {"predictor": "knn"}):
+        assert sap(*scaled, **options).values == pytest.approx(sap(*rows, **options).values, abs=1e-9)
+    wide = rng.standard_normal((120, 4)) + np.repeat(factors, 2, axis=1)
+    blocks = [[0, 1], [2, 3]]
+    first, second = (sap(factors, wide * size, factors, wide * size, blocks=blocks) for size in (1.0, scale))
+    assert second.values == pytest.approx(first.values, abs=1e-9)
+    result = sap(*scaled)
+    assert result.values["sap_r2"] == pytest.approx(sap(*rows).values["sap_r2"], abs=1e-9)
+    if scale > 1:  # the SVM reads codes as they are
+        assert result.values["sap"] is None and "scale them" in result.reason
+    else:
+        assert result.values["sap"] == pytest.approx(0.0, abs=0.05)
+    assert sap(factors * 1e15 + 0.5, codes).values["sap_r2"] == pytest.approx(
+        sap(factors + 0.5, codes).values["sap_r2"], abs=1e-9
+    )
+
+
+def test_a_single_row():
+    with pytest.raises(ValueError, match="single row"):
+        sap([[0]], [[1.0]])
+    assert sap([[0]], [[1.0]], [[0]], [[1.0]]).reason == "no factor varies in the sample"
 
 
 def test_bad_input():

@@ -1,5 +1,6 @@
 """Many metrics at once: what is encoded, how often, and what is said of names and data that cannot be used."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from equiworld.datasets import FactorDataset
 from equiworld.envs import FlatLand
-from equiworld.metrics import MetricResult, compute, evaluate
+from equiworld.metrics import METRICS, Metric, MetricResult, compute, evaluate, metric
 from equiworld.metrics.suite import choose_states
 
 DATA = FactorDataset(FlatLand(period=9, stride=2, radius=3, size=16))
@@ -106,3 +107,40 @@ def test_factors_of_any_size_have_a_ceiling(size):
         found = compute("mcc", grid * size, np.hstack([grid, grid[:, :1] ** 2]), continuous=[0, 1])
     assert found.ceiling["mcc"] == pytest.approx(1)
     assert found.values["mcc"] == pytest.approx(1)
+
+
+def test_a_metric_that_fails_says_so_in_its_place(monkeypatch):
+    def broken(factors, codes, factors_test=None, codes_test=None, *, seed=0):
+        raise RuntimeError("it broke")
+
+    monkeypatch.setitem(METRICS, "broken", Metric("broken", "information", broken, of_codes=True))
+    results = evaluate(Counting(), DATA, ["broken", "mig"])
+    assert results["broken"].values == {"broken": None} and results["broken"].reason == "RuntimeError('it broke')"
+    assert results["mig"].values["mig"] is not None
+
+
+def test_seeds_and_options_are_looked_at_first():
+    for seed in (-1, 1.5, True):
+        with pytest.raises(ValueError, match="seed must be a whole number, 0 or more, not"):
+            compute("mig", np.zeros((3, 1)), np.zeros((3, 1)), seed=seed)
+    with pytest.raises(ValueError, match="mig has no option 'bin'; it takes: factors, codes"):
+        evaluate(Counting(), DATA, ["mig"], options={"mig": {"bin": 3}})
+    with pytest.raises(ValueError, match="names must be a list of names"):
+        evaluate(Counting(), DATA, "mig")
+
+
+def test_chance_is_the_same_however_long_it_takes(monkeypatch):
+    arrays = np.arange(60).reshape(-1, 1) % 7, np.random.default_rng(0).normal(size=(60, 3))
+    first = compute("mig", *arrays).chance
+    clock = itertools.count(0, 10.0)
+    monkeypatch.setattr("equiworld.metrics.registry.time.perf_counter", lambda: next(clock))
+    assert compute("mig", *arrays).chance == first
+
+
+def test_a_metric_of_another_module_does_not_replace_one():
+    def mig(factors, codes):
+        return MetricResult("mig", {"mig": 0.0})
+
+    mig.__qualname__ = METRICS["mig"].function.__qualname__
+    with pytest.raises(ValueError, match="the metric 'mig' is registered already"):
+        metric("mig", family="information")(mig)

@@ -67,6 +67,19 @@ def test_refused_in_one_line(arrays, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mask", [[False, True], (False, True), np.array([False, True]), [False, np.True_]])
+def test_quantities_by_a_mask(mask):
+    assert read_rows(GRID, GRID, mask).discrete.tolist() == [True, False]
+    assert read_split(GRID, GRID, seed=0, continuous=mask)[1].discrete.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("mask", [[True], [True, False, True], [True, 1], 1, True])
+def test_masks_that_are_refused(mask):
+    with pytest.raises(ValueError, match="continuous") as caught:
+        read_rows(GRID, GRID, mask)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("column", [2, -1, 0.5, "a"])
 def test_a_quantity_must_be_a_column(column):
     with pytest.raises(ValueError, match="there is no factor"):

@@ -170,3 +170,13 @@ def test_leakage_of_degenerate_input():
     assert fixed.values["leakage"] == pytest.approx(1)
     assert "no factor varies" in factor_leakage(np.ones((20, 1)), codes).reason
     assert factor_leakage(codes[:, :1] / 7, codes).values["leakage"] == pytest.approx(1)
+
+
+def test_leakage_of_quantile_bins_does_not_depend_on_the_scale_of_a_code():
+    rng = np.random.default_rng(0)
+    factors = rng.integers(4, size=(300, 2))
+    codes = factors + rng.normal(size=(300, 2))
+    even = factor_leakage(factors, codes, binning="quantile")
+    assert factor_leakage(factors, np.exp(codes), binning="quantile").values == even.values
+    assert factor_leakage(factors, np.exp(codes)).values != factor_leakage(factors, codes).values
+    assert even.details["binning"] == "quantile"

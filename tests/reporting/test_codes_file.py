@@ -11,6 +11,7 @@ import pytest
 
 from equiworld import evaluate, metrics
 from equiworld.reporting.codes_file import read_codes
+from equiworld.reporting.evaluation import write_results
 
 
 @pytest.fixture
@@ -140,3 +141,25 @@ def test_wrong_requests_are_one_line(
     assert evaluate.main([argument.format(**places) for argument in arguments]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1 and message in said.err
+
+
+def test_one_array_is_no_file_of_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "codes.npy", np.zeros((9, 2)))
+    (tmp_path / "codes.npy").rename(tmp_path / "codes.npz")
+    assert evaluate.main([str(tmp_path / "codes.npz")]) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "is one array, not a file of several" in said.err
+
+
+def test_less_does_not_take_the_place_of_more(tmp_path: Path) -> None:
+    def held(values: dict[str, float | None], chance: dict[str, float | None]) -> tuple[Any, Any]:
+        found = metrics.MetricResult("udr", values, chance=chance)
+        content = {"equiworld": "1", "sha256": "x"}
+        (known,) = write_results(tmp_path / "metrics.json", content, [found])
+        return known.values["udr"], known.chance
+
+    assert held({"udr": None}, {}) == (None, {})
+    assert held({"udr": 0.5}, {"udr": 0.1}) == (0.5, {"udr": 0.1})
+    assert held({"udr": None}, {}) == (0.5, {"udr": 0.1})
+    assert held({"udr": 0.5}, {}) == (0.5, {"udr": 0.1})
+    assert held({"udr": 0.6}, {}) == (0.6, {})

@@ -19,7 +19,7 @@ from PIL import Image
 
 from equiworld import evaluate
 from equiworld.metrics import MetricResult
-from equiworld.reporting import page, sections
+from equiworld.reporting import gather, page, sections
 
 SECTIONS = {
     "scores",
@@ -116,7 +116,7 @@ def test_every_score_is_in_the_table_of_its_family(reported: dict[str, Any]) -> 
             row = re.search(rf'<th scope="row">{result.name}\.{name}</th><td>(.*?)</td>', text)
             assert row is not None and row[1] == ("–" if value is None else f"{value:.4g}")
     families = re.findall(r'scope="rowgroup" colspan="\d+">(.*?)<', text)
-    assert families == ["symmetry", "prediction", "information", "reconstruction"]
+    assert families == ["symmetry", "rollouts", "information", "reconstruction"]
 
 
 def test_the_sheets_hold_the_tables(reported: dict[str, Any]) -> None:
@@ -202,3 +202,86 @@ def test_which_details_are_matrices(details: dict[str, Any], names: list[str]) -
 def test_blocks_are_names_and_no_matrix() -> None:
     details = {"blocks": [[0, 1], [2, 3], [4, 5]], "importance": [[0.9, 0.1], [0.2, 0.8], [0.1, 0.3]]}
     assert list(sections.matrices_of(MetricResult("dci_blocks", {"dci": 1.0}, details))) == ["importance"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "detail", "expected"),
+    [
+        ("mig", "mutual_information", ("z", "f")),
+        ("infomec", "nmi", ("f", "z")),
+        ("factor_vae", "votes", ("f", "z")),
+        ("z_min_var", "votes_test", ("f", "z")),
+        ("fairness", "mean", ("f", "f")),
+        ("unsupervised", "covariance", ("z", "z")),
+        ("unsupervised", "mutual_information", ("z", "z")),
+        ("udr", "pairs", ("0", "0")),
+        ("alignment", "confusion", ("true", "learnt")),
+        ("foreign", "matrix", ("0", "0")),
+    ],
+)
+def test_axes_are_named_by_what_they_are_and_not_by_their_size(
+    reported: dict[str, Any], metric: str, detail: str, expected: tuple[str, str]
+) -> None:
+    view = replace(
+        reported["rgrvae"].view,
+        codes=np.zeros((9, 4)),
+        factor_names=list("abcd"),
+        true_actions=list("pqrs"),
+        results=[],
+    )
+    view.maps = [view.maps[0]] * 4
+    names = {
+        "z": ["z0", "z1", "z2", "z3"],
+        "f": list("abcd"),
+        "true": list("pqrs"),
+        "learnt": [f"learnt {number}" for number in range(4)],
+        "0": list("0123"),
+    }
+    assert sections.axis_names(view, metric, detail, (4, 4)) == (names[expected[0]], names[expected[1]])
+    assert sections.axis_names(view, metric, detail, (3, 3)) == (list("012"), list("012"))
+
+
+def test_blocks_are_planes_where_the_coordinates_were_turned(reported: dict[str, Any]) -> None:
+    codes = np.random.default_rng(0).normal(size=(40, 5))
+    blocks = [[0, 1], [2, 3], [4]]
+    found = [MetricResult("mig_blocks", {"mig": 1.0}, {"blocks": blocks})]
+    plain = replace(
+        reported["rgrvae"].view, codes=codes, blocks=blocks, results=found, factors=np.arange(80).reshape(40, 2) % 7
+    )
+    plain.block_codes = None
+    turned = replace(plain, block_codes=codes[:, ::-1])
+    columns = plain.factor_names
+    said = [sections.axis_names(view, "mig_blocks", "mutual_information", (3, 2)) for view in (plain, turned)]
+    assert said == [(["z0,1", "z2,3", "z4"], columns), (["plane 0", "plane 1", "block 2"], columns)]
+    assert sections.latent_pairs(plain) == sections.latent_pairs(turned) == [(0, 1), (2, 3)]
+    assert "latents 2 and 3 by" in sections.scatters([plain])
+    assert "plane 1 by" in sections.scatters([turned])
+    odd = replace(plain, blocks=[[0, 3], [1], [2, 4]])
+    assert sections.latent_pairs(odd) == [(0, 3), (2, 4)]
+    lone = replace(plain, blocks=[[0, 1, 2], [3], [4]], block_codes=codes[:, ::-1])
+    assert "latents" in sections.scatters([lone])
+
+
+def test_predictors_missing_references_and_far_scores_are_said(reported: dict[str, Any]) -> None:
+    far = MetricResult("mig", {"mig": -300.0}, chance={"mig": 0.0}, ceiling={"mig": 1.0}, predictor="binned")
+    view = replace(reported["vae"].view, results=[far, MetricResult("dci", {"dci": 0.5}, predictor="<trees>")])
+    text = sections.summary([view])
+    assert '<td class="predictor">binned</td>' in text and '<td class="predictor">&lt;trees&gt;</td>' in text
+    assert "ceiling of dci take long, and were left out: --reference computes them" in text
+    assert 'title="beyond -1000%"' in text and "30000" not in text.replace("-300", "")
+    assert '<th scope="col" class="bar"><span title=' in text
+
+
+def test_damaged_files_are_said_in_their_place(reported: dict[str, Any], tmp_path: Path) -> None:
+    each = reported["vae"]
+    (tmp_path / "environment.json").write_text("{")
+    (tmp_path / "events.out.tfevents.1.x").write_bytes(bytes(range(250)) * 4)
+    view = gather.view_of_run("run", tmp_path, each.subject, [], 0.1, {})
+    text = page.build([view])
+    assert "run: environment.json cannot be read: " in text
+    assert "run: events.out.tfevents.1.x is damaged: it does not begin with an event" in text
+    assert read(text).wrong == []
+    (tmp_path / "environment.json").write_text("[]")
+    assert (
+        "it holds no mapping" in gather.view_of_run("run", tmp_path, each.subject, [], 0.1, {}).damaged["configuration"]
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from equiworld.metrics import MetricResult
-from equiworld.reporting.scores import common_folder, run_labels, scores, text_rows
+from equiworld.reporting.scores import common_folder, run_labels, scores, slow_without_reference, text_rows
 
 
 def result(name: str, value: float | None, **more: float) -> MetricResult:
@@ -61,3 +61,28 @@ def test_rows_of_runs_of_another_size_are_a_range() -> None:
     few.n = 7
     score = scores({"one": [few], "two": [many]})[0]
     assert (score.n, score.rows) == ((7, 10), "7-10")
+
+
+def test_what_it_was_computed_with_is_a_column_where_anything_says_so() -> None:
+    few, many = result("mig", 0.2), result("sap", 0.4)
+    many.predictor = "svm"
+    table = scores({"one": [few, many]})
+    assert [score.predictor for score in table] == ["", "", "svm", "svm"]
+    header, groups = text_rows(table)
+    assert header[-2:] == ["N", "predictor"]
+    assert [row[-1] for _, rows in groups for row in rows] == ["-", "-", "svm", "svm"]
+    assert "predictor" not in text_rows(scores({"one": [few]}))[0]
+
+
+def test_a_metric_that_refuses_has_no_row_of_its_own_beside_the_real_ones() -> None:
+    refused = MetricResult("mig_blocks", {"mig_blocks": None}, reason="one block")
+    real = MetricResult("mig_blocks", {"mig": 0.5})
+    table = scores({"one": [refused], "two": [real]})
+    assert [(score.name, score.runs) for score in table] == [("mig_blocks.mig", {"one": None, "two": 0.5})]
+    assert [score.name for score in scores({"one": [refused]})] == ["mig_blocks.mig_blocks"]
+
+
+def test_slow_metrics_without_references_are_told_apart() -> None:
+    slow, quick, held = (MetricResult(name, {"a": 0.5}) for name in ("dci", "mig", "dci_forest"))
+    held.chance = {"a": 0.1}
+    assert slow_without_reference(scores({"one": [slow, quick, held]})) == ["dci"]

@@ -67,6 +67,7 @@ ELSEWHERE = {
     "base_model",
     "base_model_path",
     "backgrounds",
+    "search_steps",
 }
 CASES: dict[str, dict[str, Any]] = {
     "vae": {},
@@ -75,6 +76,7 @@ CASES: dict[str, dict[str, Any]] = {
     "forward": {},
     "dforward": {},
     "procrustes": {},
+    "peeling": {"estimator": "peeling"},
     "exact": {"estimator": "exact"},
     "reinforce": {"estimator": "reinforce", "offset": 2, "base_policy_weight": 0.5},
 }
@@ -85,7 +87,7 @@ OTHER_VALUES: dict[str, tuple[Any, ...]] = {
     "group_structure": (("c+", "c-", "0"),),
     "use_cob": (True,),
     "use_regret": (True,),
-    "estimator": ("reinforce", "exact"),
+    "estimator": ("reinforce", "exact", "peeling"),
     "multi_action_strategy": ("returns",),
     "transitions": ("uniform",),
     "noise_name": ("salt",),
@@ -112,6 +114,8 @@ def fingerprint(assembly: Any) -> tuple[Any, ...]:
     for step in (0, 30):
         if step and hasattr(getattr(model, "estimator", None), "solved_at"):
             model.estimator.solved_at.fill_(10)
+        if step and hasattr(getattr(model, "estimator", None), "peeling"):
+            model.estimator.peeling = dataclasses.replace(model.estimator.peeling, teach_steps=0)  # refinement at once
         batch = next(iter(loader.epoch(0)))
         terms = model.terms(batch, step, torch.Generator().manual_seed(step))
         losses.append({name: float(value.detach()) for name, value in terms.items()})

@@ -12,7 +12,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from equiworld.world_models import runs
-from equiworld.world_models.actions import solving
+from equiworld.world_models.actions import peeling, solving
+from equiworld.world_models.actions.circles import CircleReader, Peeled
 from equiworld.world_models.actions.procrustes import Schedule
 from equiworld.world_models.panels import Panels
 from equiworld.world_models.runs import RunError
@@ -23,6 +24,7 @@ CASES: dict[str, dict[str, Any]] = {
     "capacity": {"model": "betavae", "objective": "B", "architecture": "forward", "C_stop_iter": 20},
     "procrustes": {"model": "rgrvae", "window": 2},
     "several": {"model": "rgrvae", "window": 2, "offset": 2},
+    "peeling": {"model": "rgrvae", "window": 2, "estimator": "peeling"},
     "exact": {"model": "rgrvae", "estimator": "exact"},
     "reinforce": {
         "model": "rgrvae",
@@ -50,13 +52,15 @@ class Quiet:
         self.lines.append(line)
 
 
-SOLVING = ("procrustes", "several", "salt")
+SOLVING = ("procrustes", "several", "peeling", "salt")
 
 
 @pytest.fixture(autouse=True)
 def any_solution_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tiny runs solve for is nonsense; it is taken as it comes, so that refinement follows the search."""
     monkeypatch.setattr(solving, "judge", lambda *given: ("as it comes", True))
+    one = CircleReader(8, 256)  # of the codes of four latents
+    monkeypatch.setattr(peeling, "peel", lambda *given: Peeled([one], 0.0, "as it comes"))
 
 
 def trainer(tiny: Callable[..., Any], run: Path, epochs: int, case: str = "vae", panels: bool = True) -> Trainer:
@@ -66,6 +70,8 @@ def trainer(tiny: Callable[..., Any], run: Path, epochs: int, case: str = "vae",
     if case in SOLVING:  # after five updates
         estimator.problem = replace(estimator.problem, pairs=60, restarts=2)
         estimator.schedule = Schedule(solve_every=5, refine_steps=1000, warm_up=10)
+    if case == "peeling":  # learnt within the first two epochs, so that all four parts are passed through
+        estimator.peeling = replace(estimator.peeling, search_steps=5, teach_steps=5)
     training, validation = assembly.loader("training"), assembly.loader("validation")
     return Trainer(
         assembly.model,

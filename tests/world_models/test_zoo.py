@@ -136,7 +136,7 @@ def test_options_reach_the_policy_gradient() -> None:
             "--reinforce-discount must be between 0 and 1",
         ),
         ("rgrvae", {"group_structure": ("q",)}, "unknown group structure letter 'q'"),
-        ("rgrvae", {"estimator": "magic"}, "unknown estimator 'magic'; there are: exact, procrustes, reinforce"),
+        ("rgrvae", {"estimator": "magic"}, "unknown estimator 'magic'; there are: exact, peeling, procrustes, rein"),
         ("rgrvae", {"estimator": "exact", "entropy_weight": -1.0}, "--entropy-weight must be 0 or more"),
         ("rgrvae", {"base_model": "rgrvae"}, "--base-model rgrvae is not a model of single images"),
         ("betavae", {"objective": "C"}, "unknown objective 'C'; there are: B, H"),

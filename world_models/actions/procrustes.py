@@ -151,7 +151,7 @@ class Procrustes(Estimator):
     def rate(self, step: int, group: str) -> float:
         if self.searching:
             return self.schedule.search_rate
-        refined = step - int(self.solved_at)
+        refined = self._refined(step)
         done = self._done(step)
         # Adam's first steps are of full size whatever the gradient, and would undo what was found.
         warm = min(1.0, (refined + 1) / self.schedule.warm_up)
@@ -211,7 +211,7 @@ class Procrustes(Estimator):
     def _search_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
         encoder, decoder = self.search_networks
         posterior = self.wide.posterior(encoder(batch.frames).float())
-        chosen = _some(len(batch.frames), generator).to(batch.frames.device)
+        chosen = some_of(len(batch.frames), generator).to(batch.frames.device)
         samples = posterior.rsample(generator)[chosen]
         images = batch.frames[chosen]
         reconstruction = model.likelihood.loss(decoder(samples).float(), images).mean()
@@ -235,7 +235,7 @@ class Procrustes(Estimator):
         device = encoder.head.weight.device
 
         def encode(images: Tensor) -> Tensor:
-            return _in_chunks(lambda part: encoder(part.to(device)).float().cpu()[:, : self.wide.size], images)
+            return in_chunks(lambda part: encoder(part.to(device)).float().cpu()[:, : self.wide.size], images)
 
         return solve(encode, loader, self.problem, step)
 
@@ -269,7 +269,7 @@ class Procrustes(Estimator):
         forward = model.matrices()
         chosen = self._chosen(means, forward, batch)
         aligned = align(means, forward, model.matrices(power=-1), chosen)
-        some = _some(batch.index.numel(), generator).to(means.device)
+        some = some_of(batch.index.numel(), generator).to(means.device)
         spread = posterior.deviation[batch.index].flatten(0, 1)[some]
         noise = torch.randn(spread.shape, generator=generator).to(spread)
         samples = aligned.predicted.flatten(0, 1)[some] + spread * noise
@@ -310,7 +310,11 @@ class Procrustes(Estimator):
 
     def _done(self, step: int) -> float:
         """The share of refinement that is over."""
-        return min(1.0, (step - int(self.solved_at)) / self.schedule.refine_steps)
+        return min(1.0, self._refined(step) / self.schedule.refine_steps)
+
+    def _refined(self, step: int) -> int:
+        """Updates since refinement began."""
+        return step - int(self.solved_at)
 
 
 def _problem(bank: GroupBank, static_latents: int, steps: int, label_count: int | None) -> Problem:
@@ -345,11 +349,11 @@ def _problem(bank: GroupBank, static_latents: int, steps: int, label_count: int 
     )
 
 
-def _some(number: int, generator: torch.Generator) -> Tensor:
+def some_of(number: int, generator: torch.Generator) -> Tensor:
     """A random half of ``number`` places: what is decoded in an update, since decoding is half of its cost."""
     return torch.randperm(number, generator=generator)[: max(1, number // 2)]
 
 
-def _in_chunks(function: Callable[[Tensor], Tensor], images: Tensor, size: int = 256) -> Tensor:
+def in_chunks(function: Callable[[Tensor], Tensor], images: Tensor, size: int = 256) -> Tensor:
     """Applies a network chunk by chunk, which keeps memory bounded."""
     return torch.cat([function(images[start : start + size]) for start in range(0, len(images), size)])

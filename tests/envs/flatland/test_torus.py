@@ -1,4 +1,4 @@
-"""FlatLand: the disc's pixels and places, and the torus that its actions make."""
+"""FlatLand: the disc's pixels and places, and the torus that its actions make; scrambled, and between walls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equiworld.envs import FlatLand, UsageError
+from equiworld.envs import FlatLand, FlatLandPermuted, FlatLandWalls, UsageError, action_group, true_groups
 
 WORLD = FlatLand()
 STATE = st.tuples(st.integers(0, 32), st.integers(0, 32))
@@ -147,3 +147,58 @@ def test_refusals_are_one_line(options: dict, message: str) -> None:
 def test_states_outside_are_refused() -> None:
     with pytest.raises(UsageError, match=r"^factor 'x' cannot be 33; accepted: 0 to 32$"):
         WORLD.render(np.array([[33, 0]]))
+
+
+# Scrambled
+
+
+def test_the_permuted_world_has_the_pictures_and_the_group_of_flatland() -> None:
+    world = FlatLandPermuted(order_seed=3)
+    grid = WORLD.factors.grid()
+    assert [sorted(order) for order in world.order.tolist()] == [list(range(33))] * 2
+    assert not np.array_equal(world.order[0], world.order[1])
+    places = np.stack([world.order[0][grid[:, 0]], world.order[1][grid[:, 1]]], axis=1)
+    assert np.array_equal(world.render(grid), WORLD.render(places))
+    assert np.array_equal(world.centre(grid), WORLD.centre(places))
+    assert true_groups(world) == true_groups(WORLD)
+    small = [FlatLandPermuted(period=7, stride=2, radius=3, size=16), FlatLand(period=7, stride=2, radius=3, size=16)]
+    assert np.array_equal(action_group(small[0]).table, action_group(small[1]).table)
+
+
+def test_an_action_carries_the_disc_along_the_scrambled_circle() -> None:
+    world = FlatLandPermuted(stride=1)
+    path = [np.array([[0, 0]])]
+    for _ in range(33):
+        path.append(world.act(path[-1], np.array([3])))
+    columns = [world.centre(state)[0, 1] - 15.5 for state in path]
+    assert columns == [*world.order[0], world.order[0][0]]
+    assert {abs(step) for step in np.diff(columns)} != {1.0, 32.0}  # no circle in the picture
+    assert [action.angle for action in world.actions] == [action.angle for action in FlatLand(stride=1).actions]
+    assert np.array_equal(FlatLandPermuted(order_seed=1).order, FlatLandPermuted(order_seed=1).order)
+    assert not np.array_equal(FlatLandPermuted(order_seed=1).order, FlatLandPermuted(order_seed=2).order)
+
+
+# Between walls
+
+
+def test_walls_stop_the_disc() -> None:
+    world = FlatLandWalls()
+    grid = world.factors.grid()
+    assert np.array_equal(world.render(grid), WORLD.render(grid))
+    moves = {0: [0, -5], 1: [-5, 0], 2: [0, 5], 3: [5, 0]}
+    for code, move in moves.items():
+        after = world.act(grid, np.full(len(grid), code))
+        assert np.array_equal(after, np.clip(grid + move, 0, 32))
+    inside = ((grid >= 5) & (grid <= 27)).all(axis=1)
+    assert np.array_equal(
+        world.act(world.act(grid[inside], np.full(inside.sum(), 1)), np.full(inside.sum(), 3)), grid[inside]
+    )
+
+
+def test_walls_make_no_group() -> None:
+    world = FlatLandWalls()
+    assert [factor.kind for factor in world.factors.factors] == ["ordinal", "ordinal"]
+    assert [(action.angle, action.inverse) for action in world.actions] == [(0.0, None)] * 4
+    assert true_groups(world) == {}
+    with pytest.raises(UsageError, match=r"^action 'down' takes two states to one and cannot be undone: "):
+        action_group(world)

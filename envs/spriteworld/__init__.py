@@ -1,0 +1,1 @@
+"""Spriteworld: coloured polygons in an arena, their factors, tasks and pictures."""
