@@ -6,8 +6,8 @@ import dataclasses
 import math
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -27,10 +27,9 @@ from ..envs.registry import UsageError, nearest
 from . import runs
 from .actions.procrustes import Procrustes
 from .group import GroupVAE
-from .latents import LATENTS
-from .latents.base import NoOptions
+from .objectives import OBJECTIVES
 from .vae import VAE
-from .zoo import MODELS, Context
+from .zoo import MODELS, PARTS, Context, GroupOptions, base_defaults
 
 _BACKGROUNDS, _SPLIT = "backgrounds", "split.npz"
 _STATIC_WINDOW = 3
@@ -83,52 +82,102 @@ class Options:
     data: Any
     dataset: Any
     model: Any
-    latent: Any = dataclasses.field(default_factory=NoOptions)
+    parts: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for kind, registry in PARTS.items():
+            if hasattr(self.model, kind):
+                setattr(self.model, kind, registry.known_as(getattr(self.model, kind)))
 
     def flat(self) -> dict[str, Any]:
         """As in a configuration file."""
         config: dict[str, Any] = {"model": self.model_name, "dataset": self.dataset_name}
         if self.plugins:
             config["plugin"] = list(self.plugins)
-        for part in (self.run, self.data, self.dataset, self.model, self.latent):
+        for part in (self.run, self.data, self.dataset, self.model, *self.parts.values()):
             for name, value in dataclasses.asdict(part).items():
                 config[name] = list(value) if isinstance(value, tuple) else value
         return config
 
 
-def option_types(model: str, dataset: str, latent: str | None = None) -> dict[str, type[Any]]:
-    """The option dataclasses of a run, by their name in ``Options``.
+def make_options(model: str, dataset: str, plugins: tuple[str, ...], filled: dict[str, Any]) -> Options:
+    """Options from option objects by what they are for."""
+    parts = {kind: filled[kind] for kind in PARTS if kind in filled}
+    return Options(
+        model,
+        dataset,
+        plugins,
+        run=filled["run"],
+        data=filled["data"],
+        dataset=filled["dataset"],
+        model=filled["model"],
+        parts=parts,
+    )
+
+
+def read_options(
+    model: str, dataset: str, values: dict[str, Any], named: Mapping[str, str] | None = None
+) -> tuple[dict[str, type[Any]], dict[str, Any]]:
+    """The options that a run has, and those that have a value already.
 
     Args:
         model: A name in ``MODELS``.
         dataset: A name in ``DATASETS``.
-        latent: A name in ``LATENTS``; None: the model's own.
+        values: Options that are set, by name, as a configuration gives them.
+        named: Of the options that say what others there are, those that are set elsewhere and go before.
+
+    Returns:
+        The option dataclasses by what they are for, and ``values`` with the model's own defaults.
 
     Raises:
         UsageError: An unknown name, or two options of one name.
     """
-    spec = MODELS[model]
-    types = {
+    spec, values = MODELS[model], _renamed(values)
+    named = {kind: values[kind] for kind in (*PARTS, "base_model") if kind in values} | dict(named or {})
+    for kind, name in named.items():
+        if not isinstance(name, str):
+            raise UsageError(f"{kind} must be a name, not {name!r}")
+    own = dict(spec.defaults)
+    if issubclass(spec.options, GroupOptions):
+        own = base_defaults(named.get("base_model", spec.options.base_model)) | own
+    types: dict[str, type[Any]] = {
         "model": spec.options,
         "dataset": DATASETS[dataset].options,
         "data": DataOptions,
         "run": RunOptions,
     }
-    own = getattr(spec.options, "latent", None)
-    chosen = own if latent is None else latent
-    if own is not None and chosen is not None:
-        space = LATENTS[chosen].options
-        if chosen == own and spec.latent_options is not None:
-            space = spec.latent_options
-        if dataclasses.fields(space):
-            types["latent"] = space
+    kept = {field.name for field in dataclasses.fields(spec.options)}
+    for kind, registry in PARTS.items():
+        if not hasattr(spec.options, kind):
+            continue
+        usual = registry.known_as(own.get(kind, getattr(spec.options, kind)))
+        chosen = registry.known_as(named.get(kind, usual))
+        options = registry[chosen].options
+        if dataclasses.fields(options):
+            types[kind] = options
+        if chosen == usual:
+            kept |= {field.name for field in dataclasses.fields(options)}
     seen: dict[str, str] = {}
-    for part, kind in types.items():
-        for field in dataclasses.fields(kind):
+    for part, options in types.items():
+        for field in dataclasses.fields(options):
             if field.name in seen:
                 raise UsageError(f"the {part} and the {seen[field.name]} both have an option {field.name!r}")
             seen[field.name] = part
-    return types
+    return types, {name: value for name, value in own.items() if name in kept} | values
+
+
+_OF_BOTH = {"gamma": (1000.0,), "C_max": (25.0,), "C_stop_iter": (100_000,), "beta": (1.0, 4.0)}
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by today's names: earlier runs name an objective H or B, and hold the options of both."""
+    objective = values.get("objective")
+    if not isinstance(objective, str) or objective not in OBJECTIVES.aliases:
+        return dict(values)
+    chosen = OBJECTIVES.aliases[objective]
+    read = {field.name for field in dataclasses.fields(OBJECTIVES[chosen].options)}
+    unread = {name for name, usual in _OF_BOTH.items() if name not in read and values.get(name) in usual}
+    return {name: value for name, value in values.items() if name not in unread} | {"objective": chosen}
 
 
 def options_from_config(config: dict[str, Any], source: str) -> Options:
@@ -139,21 +188,9 @@ def options_from_config(config: dict[str, Any], source: str) -> Options:
     """
     model, dataset = config["model"], config.get("dataset", "flatland")
     values = {key: value for key, value in config.items() if key not in ("model", "dataset", "plugin")}
-    types = option_types(model, dataset, latent_of(values))
-    parts = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
-    return Options(model, dataset, tuple(config.get("plugin", ())), **parts)
-
-
-def latent_of(values: dict[str, Any]) -> str | None:
-    """The latent space that a configuration names.
-
-    Raises:
-        UsageError: It is not a name.
-    """
-    name = values.get("latent")
-    if not isinstance(name, str | None):
-        raise UsageError(f"latent must be a name, not {name!r}")
-    return name
+    types, values = read_options(model, dataset, values)
+    filled = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
+    return make_options(model, dataset, tuple(config.get("plugin", ())), filled)
 
 
 def options_of_run(run: Path, config: dict[str, Any]) -> Options:
@@ -285,7 +322,7 @@ def assemble(options: Options) -> Assembly:
         UsageError: An option that cannot be used.
     """
     run, data_options = options.run, options.data
-    for part in (run, data_options, options.dataset, options.model, options.latent):
+    for part in (run, data_options, options.dataset, options.model, *options.parts.values()):
         for field in dataclasses.fields(part):
             value = getattr(part, field.name)
             flag = f"--{field.name.replace('_', '-')}"
@@ -314,7 +351,8 @@ def assemble(options: Options) -> Assembly:
         data_options.noise_name == "background",
         offset,
         torch_generator(run.seed, _WEIGHTS),
-        partial(LATENTS[getattr(options.model, "latent", "euclidean")].build, options.latent),
+        len(split.train),
+        options.parts,
     )
     model = MODELS[options.model_name].build(options.model, context)
     if type(model).terms is VAE.terms and offset != 1:

@@ -23,11 +23,10 @@ import yaml
 
 from ..datasets import DATASETS
 from ..datasets.registry import is_path
-from ..envs.registry import UsageError, nearest
+from ..envs.registry import Registry, UsageError, nearest
 from . import runs
-from .assembly import Options, fill_options, latent_of, option_types, options_of_run
-from .latents import LATENTS
-from .zoo import MODELS
+from .assembly import Options, fill_options, make_options, options_of_run, read_options
+from .zoo import MODELS, PARTS
 
 _NAMES = ("model", "dataset", "plugin")
 _CHANGEABLE = ("epochs", "device", "threads", "evaluate")
@@ -101,8 +100,8 @@ def read_request(arguments: list[str]) -> Request:
     known_names = model in MODELS and dataset in DATASETS
     if resume is not None and not known_names and config.get("plugin"):
         raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
-    types = option_types(model, dataset, _latent_in(rest) or latent_of(config))
     values = {key: value for key, value in config.items() if key not in _NAMES}
+    types, values = read_options(model, dataset, values, _named(rest))
     try:
         defaults = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
         if resume is not None and not named.config:
@@ -111,19 +110,19 @@ def read_request(arguments: list[str]) -> Request:
         if resume is None or named.config:
             raise
         raise runs.RunError(str(error)) from error
-    options = Options(model, dataset, plugins, **_parse(types, defaults, rest, model, dataset))
+    options = make_options(model, dataset, plugins, _parse(types, defaults, rest, model, dataset))
     if resume is not None:
-        kept = Options(model, dataset, plugins, **defaults).flat()
+        kept = make_options(model, dataset, plugins, defaults).flat()
         _check_continuation(resume, kept | runs.read_config(resume), options.flat())
     return Request(options, resume)
 
 
-def _latent_in(arguments: list[str]) -> str | None:
-    """The latent space that the command line names; it decides which options there are, and is one itself."""
+def _named(arguments: list[str]) -> dict[str, str]:
+    """The options on the command line that decide which others there are."""
     parser = _Parser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--latent")
-    name: str | None = parser.parse_known_args(arguments)[0].latent
-    return name
+    for kind in (*PARTS, "base_model"):
+        parser.add_argument(f"--{kind.replace('_', '-')}", dest=kind)
+    return {kind: name for kind, name in vars(parser.parse_known_args(arguments)[0]).items() if name is not None}
 
 
 def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
@@ -196,18 +195,22 @@ def _run_plugin(name: str, load: Callable[[], object]) -> None:
 
 def overview() -> str:
     """What ``--help`` says when no model is named."""
-    models = "\n".join(f"  {name:<10} {MODELS[name].summary}" for name in MODELS)
-    spaces = "\n".join(f"  {name:<18} {LATENTS[name].summary}" for name in LATENTS)
+    models = _listing(MODELS)
+    parts = "".join(f"--{kind}:\n{_listing(registry)}\n\n" for kind, registry in PARTS.items())
     return (
         "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n\n"
         f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n"
         "  or the path of a file of recorded rollouts (.h5), or of a folder of them\n\n"
-        f"latent spaces:\n{spaces}\n\n"
+        f"{parts}"
         "  --config FILE    options from a YAML file; may be given several times, later ones win\n"
         "  --plugin MODULE  import a module (or .py file) that registers more worlds, data sets or models\n"
         "  --resume RUN     continue an interrupted run, or a complete one with more --epochs\n\n"
         "The options of a model: train.py --model=NAME --help"
     )
+
+
+def _listing(registry: Registry[Any]) -> str:
+    return "\n".join(f"  {name:<18} {registry[name].summary}" for name in registry)
 
 
 def _listed(value: Any) -> list[str]:

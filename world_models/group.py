@@ -11,9 +11,11 @@ from torch import Tensor
 from ..datasets.loader import Batch, WindowLoader
 from .actions.representations import GroupBank
 from .latents import EuclideanLatent, LatentSpace
-from .networks import ImageShape
-from .objectives import Objective
-from .vae import VAE, Terms
+from .likelihoods import Likelihood
+from .networks import Architecture, ImageShape
+from .objectives import Divergence
+from .objectives.base import Terms
+from .vae import VAE
 
 if TYPE_CHECKING:
     from .actions.base import Estimator
@@ -34,8 +36,8 @@ class GroupVAE(VAE):
         window: Transitions in a training window.
         group_learning_rate: Adam's rate for the bank.
         policy_learning_rate: Adam's rate for the policy network.
-        architecture: A name in ``ARCHITECTURES``.
-        likelihood: A name in ``LIKELIHOODS``.
+        architecture: The networks, or their name in ``ARCHITECTURES``.
+        likelihood: The likelihood, or its name in ``LIKELIHOODS``.
         objective: The divergence's part of the loss.
         learning_rate: Adam's rate for everything else.
         generator: Source of the initial weights.
@@ -43,6 +45,7 @@ class GroupVAE(VAE):
     """
 
     estimator: Estimator
+    objective: Divergence
 
     def __init__(
         self,
@@ -56,9 +59,9 @@ class GroupVAE(VAE):
         window: int,
         group_learning_rate: float,
         policy_learning_rate: float,
-        architecture: str,
-        likelihood: str,
-        objective: Objective,
+        architecture: str | Architecture,
+        likelihood: str | Likelihood,
+        objective: Divergence,
         learning_rate: float,
         generator: torch.Generator,
         latent: LatentSpace | None = None,

@@ -1,40 +1,73 @@
-"""How likely an image is under the decoder's logits: the reconstruction terms."""
+"""How likely an image is under what the decoder emits: the reconstruction terms, by name."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from ..envs.registry import Registry
+from .networks import ImageShape
+from .parts import NoOptions, Parts
 
 
-class Likelihood:
-    """Scores images against logits. Subclasses give the loss; the mean image is the sigmoid of the logits."""
+class Likelihood(nn.Module, ABC):
+    """Scores images against what the decoder emits for them.
 
-    def loss(self, logits: Tensor, images: Tensor) -> Tensor:
-        """Summed over pixels: one number an image, ``[B]``."""
-        raise TypeError(f"{type(self).__name__} has no loss of its own")
+    Attributes:
+        channels: Numbers that the decoder emits for each pixel of one channel.
+    """
 
-    def mean(self, logits: Tensor) -> Tensor:
-        """The decoded image in [0, 1]."""
-        return torch.sigmoid(logits)
+    channels: int = 1
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
+        """``-log p(image | outputs)`` summed over pixels, one number an image, ``[B]``.
+
+        Args:
+            outputs: Of the decoder, ``[B, C * channels, H, W]``.
+            images: ``[B, C, H, W]``.
+        """
+
+    @abstractmethod
+    def mean(self, outputs: Tensor) -> Tensor:
+        """The mean image, ``[B, C, H, W]``."""
 
 
-LIKELIHOODS = Registry[type[Likelihood]]("likelihood")
+LIKELIHOODS = Parts("likelihood")
+"""The names that ``--likelihood`` takes; what builds one takes its options and the images' shape."""
 
 
-@LIKELIHOODS.register("bernoulli")
 class Bernoulli(Likelihood):
-    """Binary cross-entropy in nats."""
+    """Binary cross-entropy in nats; the decoder emits logits."""
 
-    def loss(self, logits: Tensor, images: Tensor) -> Tensor:
-        return functional.binary_cross_entropy_with_logits(logits, images, reduction="none").sum((1, 2, 3))
+    def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
+        return functional.binary_cross_entropy_with_logits(outputs, images, reduction="none").sum((1, 2, 3))
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return torch.sigmoid(outputs)
 
 
-@LIKELIHOODS.register("squared")
 class Squared(Likelihood):
     """Squared error between the sigmoid of the logits and the image (the research codes' "gaussian", unnormalised)."""
 
-    def loss(self, logits: Tensor, images: Tensor) -> Tensor:
-        return (torch.sigmoid(logits) - images).square().sum((1, 2, 3))
+    def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
+        return (torch.sigmoid(outputs) - images).square().sum((1, 2, 3))
+
+    def mean(self, outputs: Tensor) -> Tensor:
+        return torch.sigmoid(outputs)
+
+
+@LIKELIHOODS.part("bernoulli", NoOptions, "cross-entropy in nats, summed over pixels")
+def bernoulli(options: NoOptions, image_shape: ImageShape) -> Bernoulli:
+    """For images in [0, 1]."""
+    return Bernoulli()
+
+
+@LIKELIHOODS.part(
+    "squared", NoOptions, "squared error, summed over pixels: no likelihood, but what many codes minimise"
+)
+def squared(options: NoOptions, image_shape: ImageShape) -> Squared:
+    """For images in [0, 1]."""
+    return Squared()

@@ -6,11 +6,13 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from ..envs.registry import Registry, UsageError
+from ..envs.registry import UsageError
+from .parts import NoOptions, Parts
 
 ImageShape = tuple[int, int, int]  # height, width, channels
 
@@ -59,29 +61,51 @@ class Architecture:
     gain: str  # the nonlinearity that the initialisation assumes
 
 
-ARCHITECTURES = Registry[Architecture]("architecture")
+ARCHITECTURES = Parts("architecture")
+"""The names that ``--architecture`` takes; what builds a pair of networks takes its options."""
+
+
+def architecture(name: str, summary: str, networks: Architecture) -> None:
+    """Registers networks that have no options.
+
+    Args:
+        name: What ``--architecture`` takes.
+        summary: One line: what they are, and whose.
+        networks: How to build them.
+    """
+    ARCHITECTURES.part(name, NoOptions, summary)(lambda options: networks)
 
 
 def build_networks(
-    name: str, image_shape: ImageShape, outputs: int, inputs: int, generator: torch.Generator
+    networks: str | Architecture,
+    image_shape: ImageShape,
+    outputs: int,
+    inputs: int,
+    generator: torch.Generator,
+    channels: int = 1,
 ) -> tuple[Encoder, Decoder]:
-    """Builds and initialises the networks called ``name``.
+    """Builds and initialises a pair of networks.
 
     Args:
-        name: A name in ``ARCHITECTURES``.
+        networks: How to build them, or their name in ``ARCHITECTURES``.
         image_shape: Height, width, channels.
         outputs: Posterior parameters that the encoder emits for an image.
         inputs: Latent features that the decoder takes.
         generator: Source of the initial weights.
+        channels: Numbers that the decoder emits for each pixel of one channel.
 
     Raises:
         UsageError: Unknown name, or images of a size that the architecture cannot take.
     """
-    architecture = ARCHITECTURES[name]
-    encoder = architecture.encoder(image_shape, outputs)
-    decoder = architecture.decoder(image_shape, inputs)
+    if isinstance(networks, str):
+        named = ARCHITECTURES[networks]
+        networks = named.build(named.options())
+        assert isinstance(networks, Architecture)
+    height, width, depth = image_shape
+    encoder = networks.encoder(image_shape, outputs)
+    decoder = networks.decoder((height, width, depth * channels), inputs)
     for network in (encoder, decoder):
-        initialise(network, architecture.gain, generator)
+        initialise(network, networks.gain, generator)
     return encoder, decoder
 
 
@@ -180,11 +204,17 @@ def _forward(name: str, encoder_middle: tuple[int, int], decoder_middle: tuple[i
     return Architecture(wide.encoder, narrow.decoder, "selu")
 
 
-ARCHITECTURES.register("forward")(_forward("forward", (32, 32), (32, 32)))
-ARCHITECTURES.register("forward-wide")(_forward("forward-wide", (64, 64), (64, 64)))
-ARCHITECTURES.register("forward-wider")(_forward("forward-wider", (64, 64), (128, 64)))
+architecture(
+    "forward", "four convolutions of 32, SELU (Caselles-Dupré et al. 2019)", _forward("forward", (32, 32), (32, 32))
+)
+architecture("forward-wide", "forward with 64 channels in the middle", _forward("forward-wide", (64, 64), (64, 64)))
+architecture("forward-wider", "forward with up to 128 channels", _forward("forward-wider", (64, 64), (128, 64)))
 # Burgess et al. 2018, "B".
-ARCHITECTURES.register("burgess")(_convolutional("burgess", [32] * 4, [32] * 4, (256, 256), nn.ReLU))
+architecture(
+    "burgess",
+    "four convolutions of 32, ReLU (Burgess et al. 2018)",
+    _convolutional("burgess", [32] * 4, [32] * 4, (256, 256), nn.ReLU),
+)
 
 
 class _Leaky(nn.LeakyReLU):
@@ -195,12 +225,14 @@ class _Leaky(nn.LeakyReLU):
 
 
 # Cho et al. 2023: four convolutions that widen, and the linear layers to and from their 4 x 4 maps alone.
-ARCHITECTURES.register("gmvae")(
+architecture(
+    "gmvae",
+    "four widening convolutions (Cho et al. 2023)",
     Architecture(
         _convolutional("gmvae", [32, 64, 128, 256], [256, 128, 64, 32], (), _Leaky).encoder,
         _convolutional("gmvae", [32, 64, 128, 256], [256, 128, 64, 32], (), nn.ReLU).decoder,
         "relu",
-    )
+    ),
 )
 
 
@@ -221,7 +253,11 @@ def _higgins_decoder(image_shape: ImageShape, inputs: int) -> Decoder:
 
 
 # Higgins et al. 2017, "H".
-ARCHITECTURES.register("higgins")(Architecture(_higgins_encoder, _higgins_decoder, "relu"))
+architecture(
+    "higgins",
+    "four convolutions and one over what they leave (Higgins et al. 2017)",
+    Architecture(_higgins_encoder, _higgins_decoder, "relu"),
+)
 
 
 def _mlp_encoder(image_shape: ImageShape, outputs: int) -> Encoder:
@@ -244,8 +280,54 @@ def _mlp_decoder(image_shape: ImageShape, inputs: int) -> Decoder:
     return Decoder(nn.Linear(inputs, 1200), body)
 
 
-# The dSprites networks of Higgins et al. 2017.
-ARCHITECTURES.register("mlp")(Architecture(_mlp_encoder, _mlp_decoder, "relu"))
+architecture("mlp", "the dSprites networks of Higgins et al. 2017", Architecture(_mlp_encoder, _mlp_decoder, "relu"))
+
+
+@dataclass
+class DenseOptions:
+    """Options of the networks."""
+
+    hidden_layers: int = 2
+    """Layers between the first and the last number."""
+    hidden_width: int = 1024
+    """Units in each of them."""
+    activation: Literal["relu", "leaky-relu", "softplus", "tanh", "sigmoid", "none"] = "relu"
+    """After each hidden layer; leaky-relu has slope 0.2."""
+
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky-relu": _Leaky,
+    "softplus": nn.Softplus,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "none": nn.Identity,
+}
+
+
+@ARCHITECTURES.part("dense", DenseOptions, "linear layers alone, as many and as wide as asked for")
+def _dense(options: DenseOptions) -> Architecture:
+    for name in ("hidden_layers", "hidden_width"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')} must be 1 or more, not {getattr(options, name)}")
+    activation = _ACTIVATIONS[options.activation]
+    between = [options.hidden_width] * options.hidden_layers
+
+    def encoder(image_shape: ImageShape, outputs: int) -> Encoder:
+        layers: list[nn.Module] = [nn.Flatten()]
+        for before, after in itertools.pairwise([math.prod(image_shape), *between]):
+            layers += [nn.Linear(before, after), activation()]
+        return Encoder(nn.Sequential(*layers), nn.Linear(options.hidden_width, outputs))
+
+    def decoder(image_shape: ImageShape, inputs: int) -> Decoder:
+        height, width, channels = image_shape
+        layers: list[nn.Module] = [activation()]
+        for before, after in itertools.pairwise(between):
+            layers += [nn.Linear(before, after), activation()]
+        layers += [nn.Linear(options.hidden_width, math.prod(image_shape)), nn.Unflatten(1, (channels, height, width))]
+        return Decoder(nn.Linear(inputs, options.hidden_width), nn.Sequential(*layers))
+
+    return Architecture(encoder, decoder, "relu" if "relu" in options.activation else "linear")
 
 
 @torch.no_grad()

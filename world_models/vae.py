@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from ..datasets.loader import Batch, WindowLoader
 from .latents import Draw, EuclideanLatent, LatentSpace, Posterior
-from .likelihoods import LIKELIHOODS
-from .networks import ImageShape, build_networks
-from .objectives import Objective
-
-Terms = dict[str, Tensor]
+from .likelihoods import LIKELIHOODS, Likelihood
+from .networks import Architecture, ImageShape, build_networks
+from .objectives import Evidence, Objective
+from .objectives.base import Terms
 
 
 class VAE(nn.Module):
@@ -22,9 +21,9 @@ class VAE(nn.Module):
     Args:
         image_shape: Height, width, channels.
         latents: The latent space, or the number of latents L of a Euclidean one.
-        architecture: A name in ``ARCHITECTURES``.
-        likelihood: A name in ``LIKELIHOODS``.
-        objective: The divergence's part of the loss.
+        architecture: The networks, or their name in ``ARCHITECTURES``.
+        likelihood: The likelihood, or its name in ``LIKELIHOODS``.
+        objective: What is minimised.
         learning_rate: Adam's rate.
         generator: Source of the initial weights.
     """
@@ -36,8 +35,8 @@ class VAE(nn.Module):
         self,
         image_shape: ImageShape,
         latents: int | LatentSpace,
-        architecture: str,
-        likelihood: str,
+        architecture: str | Architecture,
+        likelihood: str | Likelihood,
         objective: Objective,
         learning_rate: float,
         generator: torch.Generator,
@@ -45,11 +44,20 @@ class VAE(nn.Module):
         super().__init__()
         self.image_shape = image_shape
         self.latent = latents if isinstance(latents, LatentSpace) else EuclideanLatent(latents)
-        self.likelihood = LIKELIHOODS[likelihood]()
+        if isinstance(likelihood, str):
+            named = LIKELIHOODS[likelihood]
+            likelihood = named.build(named.options(), image_shape)
+        assert isinstance(likelihood, Likelihood)
+        self.likelihood = likelihood
         self.objective = objective
         self.learning_rate = learning_rate
         self.encoder, self.decoder = build_networks(
-            architecture, image_shape, self.latent.posterior_size, self.latent.feature_size, generator
+            architecture,
+            image_shape,
+            self.latent.posterior_size,
+            self.latent.feature_size,
+            generator,
+            self.likelihood.channels,
         )
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -68,32 +76,40 @@ class VAE(nn.Module):
         return self.likelihood.mean(self.logits(latents))
 
     def logits(self, latents: Tensor) -> Tensor:
-        """What the likelihood reads of codes ``[B, L]``: one map a channel, ``[B, C, H, W]``."""
+        """What the likelihood reads of codes ``[B, L]``, ``[B, C * channels, H, W]``."""
         return self.decoder(self.latent.features(latents)).float()
+
+    def evidence(self, images: Tensor, generator: torch.Generator | None = None) -> Evidence:
+        """Posteriors of images ``[B, C, H, W]``, a sample of each, and how well it explains its image."""
+        posterior = self.posterior(images)
+        return self.explained(posterior, posterior.draw(generator), images)
+
+    def explained(self, posterior: Posterior, samples: Tensor | Draw, images: Tensor) -> Evidence:
+        """The same of posteriors and samples that are there already: codes ``[B, L]``, or draws with their densities.
+
+        Where the divergence has no closed form it is estimated from a ``Draw``'s own densities.
+        """
+        draw = samples if isinstance(samples, Draw) else None
+        codes = samples.codes if isinstance(samples, Draw) else samples
+        reconstruction = self.likelihood.loss(self.logits(codes), images)
+        kl = posterior.kl() if draw is None else posterior.divergence(draw)
+        return Evidence(images, posterior, codes, reconstruction, kl, draw)
 
     # What the trainer calls.
 
     def terms(self, batch: Batch, step: int, generator: torch.Generator) -> Terms:
         """The terms of the loss on a batch; ``"loss"`` is their weighted sum, which is minimised."""
-        posterior = self.posterior(batch.frames)
-        return self.bound(posterior, posterior.draw(generator), batch.frames, step)
+        return self.objective.terms(self, batch.frames, step, generator)
 
     def bound(self, posterior: Posterior, samples: Tensor | Draw, images: Tensor, step: int) -> Terms:
-        """Reconstruction of ``images`` from ``samples``, and the objective's penalty on ``posterior``.
-
-        Where the divergence has no closed form it is estimated from a ``Draw``'s own densities.
-        """
-        codes, divergence = (
-            (samples.codes, posterior.divergence(samples)) if isinstance(samples, Draw) else (samples, posterior.kl())
-        )
-        reconstruction = self.likelihood.loss(self.logits(codes), images).mean()
-        kl = divergence.sum(1)
-        penalty = self.objective.penalty(kl, step)
-        return {"loss": reconstruction + penalty, "reconstruction": reconstruction, "kl": kl.mean(), "penalty": penalty}
+        """What the objective makes of ``images``, their posteriors and samples of these."""
+        return self.objective.loss(self.explained(posterior, samples, images), step)
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Groups for the optimiser, each with its ``name`` and ``lr``."""
-        return [{"name": "networks", "params": list(self.parameters()), "lr": self.learning_rate}]
+        own = {id(parameter) for parameter in self.objective.parameters()}
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in own]
+        return [{"name": "networks", "params": rest, "lr": self.learning_rate}, *self.objective.parameter_groups()]
 
     def rate(self, step: int, group: str) -> float:
         """Multiplier of the learning rate of a parameter group at an update."""
@@ -101,11 +117,11 @@ class VAE(nn.Module):
 
     def advance(self, loader: WindowLoader, step: int) -> list[str]:
         """Called after each update, for what is not a gradient step; returns lines for the log."""
-        return []
+        return self.objective.advance(step)
 
     def warning(self) -> str | None:
         """What the user should know about the outcome of training, in one line; None if all is well."""
-        return None
+        return self.objective.warning()
 
     def expected_updates(self, step: int, most: int) -> int:
         """How many updates there will be as far as is known after ``step`` of them, ``most`` at most."""

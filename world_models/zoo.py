@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,11 +18,20 @@ from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
-from .latents import EuclideanLatent, LatentSpace
-from .latents.hyperboloid import Covariance, HyperboloidOptions
+from .latents import LATENTS
+from .likelihoods import LIKELIHOODS
 from .networks import ARCHITECTURES
-from .objectives import OBJECTIVES, Beta, Objective
+from .objectives import OBJECTIVES, Divergence, Setting
+from .parts import Parts
 from .vae import VAE
+
+PARTS: dict[str, Parts] = {
+    "latent": LATENTS,
+    "objective": OBJECTIVES,
+    "likelihood": LIKELIHOODS,
+    "architecture": ARCHITECTURES,
+}
+"""What a model is composed of, by the option that names it; each brings options of its own."""
 
 
 @dataclass(frozen=True)
@@ -34,38 +43,55 @@ class Context:
         static_content: Whether scenes differ in something that no action moves (backgrounds).
         offset: Steps between the two images of a transition.
         generator: Source of the initial weights.
-        latent: Makes the latent space of so many latents.
+        images: How many images there are to train on.
+        parts: Options of the named parts that have any, by kind.
     """
 
     world: World
     static_content: bool
     offset: int
     generator: torch.Generator
-    latent: Callable[[int], LatentSpace] = EuclideanLatent
+    images: int = 1
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, kind: str, name: str, *made_for: Any) -> Any:
+        """Makes a part.
+
+        Args:
+            kind: A key of ``PARTS``.
+            name: Of the part.
+            made_for: What parts of this kind are made for, after their options.
+
+        Raises:
+            UsageError: There is no such part, or it cannot be made so.
+        """
+        part = PARTS[kind][PARTS[kind].known_as(name)]
+        options = self.parts.get(kind)
+        return part.build(part.options() if options is None else options, *made_for)
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model's options (a dataclass, all with defaults) and ``build(options, context)``, which makes it.
+    """What a name in ``MODELS`` stands for.
 
     Attributes:
-        options: The dataclass.
+        options: The dataclass of its options, all with defaults.
         build: Makes the model.
         summary: One line for ``--help``.
-        latent_options: Options of the latent space that is its default, where these have other defaults than elsewhere.
+        defaults: Options, its own or of its parts, that have another default than elsewhere.
     """
 
     options: type[Any]
     build: Callable[[Any, Context], VAE]
     summary: str
-    latent_options: type[Any] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 MODELS = Registry[ModelSpec]("model")
 
 
 def model(
-    name: str, options: type[Any], summary: str, latent_options: type[Any] | None = None
+    name: str, options: type[Any], summary: str, **defaults: Any
 ) -> Callable[[Callable[[Any, Context], VAE]], Callable[[Any, Context], VAE]]:
     """Registers the decorated function as the builder of the model ``name``.
 
@@ -73,11 +99,11 @@ def model(
         name: What ``--model`` takes.
         options: The dataclass of its options.
         summary: One line for ``--help``: what it is, and whose.
-        latent_options: Options of its own latent space, where these have other defaults than elsewhere.
+        defaults: Options, its own or of its parts, that have another default than elsewhere.
     """
 
     def enter(build: Callable[[Any, Context], VAE]) -> Callable[[Any, Context], VAE]:
-        MODELS.register(name)(ModelSpec(options, build, summary, latent_options))
+        MODELS.register(name)(ModelSpec(options, build, summary, defaults))
         return build
 
     return enter
@@ -90,11 +116,13 @@ class VAEOptions:
     latents: int = 10
     """Number of latents."""
     latent: str = "euclidean"
-    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
+    """Latent space; train.py --help lists them."""
+    objective: str = "beta"
+    """What is minimised; train.py --help lists them."""
     architecture: str = "burgess"
-    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
-    likelihood: Literal["bernoulli", "squared"] = "bernoulli"
-    """Reconstruction term: cross-entropy in nats, or squared error, both summed over pixels."""
+    """Networks; train.py --help lists them."""
+    likelihood: str = "bernoulli"
+    """Reconstruction term; train.py --help lists them."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
     batch_size: int = 64
@@ -110,23 +138,7 @@ class VAEOptions:
 
 
 @dataclass
-class BetaVAEOptions(VAEOptions):
-    """Options of the model."""
-
-    objective: str = "H"
-    """H: beta * KL (Higgins 2017). B: gamma * |KL - C| with a growing capacity C (Burgess 2018)."""
-    beta: float = 4.0
-    """Weight of the divergence in objective H."""
-    gamma: float = 1000.0
-    """Weight of the distance to the capacity in objective B."""
-    C_max: float = 25.0
-    """Last capacity in nats, objective B."""
-    C_stop_iter: int = 100_000
-    """Updates until the capacity reaches C_max, objective B."""
-
-
-@dataclass
-class GroupOptions(BetaVAEOptions):
+class GroupOptions(VAEOptions):
     """Options of the model."""
 
     latents: int = 4
@@ -134,21 +146,19 @@ class GroupOptions(BetaVAEOptions):
     latent: str = "euclidean"
     """Latent space: euclidean, or torus (with rgrvae's estimators exact and reinforce)."""
     architecture: str = "forward"
-    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
+    """Networks; train.py --help lists them."""
     learning_rate: float = 3e-3
     """Adam's learning rate."""
     batch_size: int = 40
     """Transitions in a batch; a batch holds batch-size / window windows."""
     epochs: int = 30
     """Passes over the training data, at most: training also ends when refinement is complete."""
-    beta: float = 1.0
-    """Weight of the divergence in objective H."""
     group_structure: tuple[str, ...] = ("c+", "c-")
     """Letters, each an action on every latent pair: c c+ c- cn CN turn, 0 does nothing, m is a free 2x2 matrix."""
     use_cob: bool = False
     """Give each action a learnable change of basis."""
     gvae_gamma: float | None = 40.0
-    """Weight of the latent prediction error; None takes beta."""
+    """Weight of the latent prediction error; None takes the divergence's."""
     group_learning_rate: float | None = None
     """Adam's rate for angles and matrices; None: 0.003."""
     static_latents: int | None = None
@@ -162,7 +172,7 @@ class GroupOptions(BetaVAEOptions):
     refine_steps: int = 4000
     """Updates of refinement after the actions are found."""
     base_model: str = "betavae"
-    """The VAE underneath, a model of single images: its objective is what the divergence is weighed by."""
+    """The VAE underneath, a model of single images: whose objective weighs the divergence."""
     base_model_path: str | None = None
     """Run or checkpoint of a VAE of the same size whose encoder and decoder to start from."""
 
@@ -215,7 +225,6 @@ def _not_negative(**numbers: float | None) -> None:
 
 
 def _check(options: VAEOptions) -> None:
-    ARCHITECTURES[options.architecture]
     if options.lr_scheduler != "exp":
         _refuse_unread(options, ("lr_scheduler_gamma",), f"by --lr-scheduler {options.lr_scheduler}")
     _positive(
@@ -236,120 +245,64 @@ def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
 
 
-def _objective(options: BetaVAEOptions) -> Objective:
-    """The chosen objective, its fields read from the options of their names."""
-    chosen = OBJECTIVES[options.objective]
-    read = {field.name for field in dataclasses.fields(chosen)}
-    others = {field.name for name in OBJECTIVES for field in dataclasses.fields(OBJECTIVES[name])} - read
-    _refuse_unread(
-        options, [name for name in sorted(others) if hasattr(options, name)], f"by objective {options.objective}"
-    )
-    objective: Objective = chosen(**{name: getattr(options, name) for name in read})
-    return objective
-
-
-def _plain(options: VAEOptions, objective: Objective, context: Context) -> VAE:
+def _plain(options: VAEOptions, context: Context) -> VAE:
     _check(options)
-    return VAE(
-        context.world.image_shape,
-        context.latent(options.latents),
-        options.architecture,
-        options.likelihood,
-        objective,
+    shape = context.world.image_shape
+    space = context.build("latent", options.latent, options.latents)
+    built = VAE(
+        shape,
+        space,
+        context.build("architecture", options.architecture),
+        context.build("likelihood", options.likelihood, shape),
+        context.build("objective", options.objective, Setting(space, context.images, context.generator)),
         options.learning_rate,
         context.generator,
     )
+    built.objective.check(built)
+    return built
 
 
-@model("vae", VAEOptions, "variational auto-encoder (Kingma and Welling 2014)")
-def vae(options: VAEOptions, context: Context) -> VAE:
-    """The evidence lower bound and nothing else."""
-    return _plain(options, Beta(1.0), context)
+def preset(name: str, summary: str, **defaults: Any) -> None:
+    """Registers a model of single images that is made of named parts.
+
+    Args:
+        name: What ``--model`` takes.
+        summary: One line for ``--help``: what it is, and whose.
+        defaults: The parts, and options of the model and of these parts, that have another default than elsewhere.
+    """
+    model(name, VAEOptions, summary, **defaults)(_plain)
 
 
-@model("betavae", BetaVAEOptions, "beta-VAE, objective H or B (Higgins et al. 2017; Burgess et al. 2018)")
-def betavae(options: BetaVAEOptions, context: Context) -> VAE:
-    """A VAE whose divergence is weighted, or held at a capacity."""
-    return _plain(options, _objective(options), context)
-
-
-@dataclass
-class GMVAEOptions(VAEOptions):
-    """Options of the model."""
-
-    latents: int = 8
-    """Number of latents, two for each plane."""
-    latent: str = "gaussian-manifold"
-    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
-    architecture: str = "gmvae"
-    """Networks: forward, forward-wide, forward-wider, burgess, higgins, gmvae or mlp."""
-    batch_size: int = 100
-    """Images in a batch."""
-    epochs: int = 100
-    """Passes over the training data, at most."""
-
-
-@dataclass
-class HVAEOptions(GMVAEOptions):
-    """Options of the model."""
-
-    latent: str = "hyperboloid"
-    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
-
-
-@dataclass
-class PVAEOptions(GMVAEOptions):
-    """Options of the model."""
-
-    latent: str = "poincare"
-    """Latent space: euclidean, gaussian-manifold, hyperboloid, poincare, unit-interval, sphere or torus."""
-
-
-@dataclass
-class RoWNOptions(HVAEOptions):
-    """Options of the model."""
-
-    latents: int = 8
-    """Number of latents, the dimensions of the hyperbolic space."""
-
-
-@dataclass
-class RoWNLatentOptions(HyperboloidOptions):
-    """Options of the latent space."""
-
-    factor_size: int | None = None
-    """Dimensions of each hyperbolic factor; None: one of all latents."""
-    covariance: Covariance = "rotated"
-    """Of the wrapped normal; rotated: diagonal along the mean's direction (RoWN)."""
-
-
-@model("gmvae", GMVAEOptions, "VAE on planes of Gaussians, the Gaussian manifold (Cho et al. 2023, arXiv 2209.15217)")
-def gmvae(options: GMVAEOptions, context: Context) -> VAE:
-    """The evidence lower bound with the closed-form divergence of pseudo-Gaussian-manifold normals."""
-    return _plain(options, Beta(1.0), context)
-
-
-@model("hvae", HVAEOptions, "VAE on hyperbolic planes, wrapped normal (Nagano et al. 2019, arXiv 1902.02992)")
-def hvae(options: HVAEOptions, context: Context) -> VAE:
-    """The evidence lower bound with wrapped normals."""
-    return _plain(options, Beta(1.0), context)
-
-
-@model(
-    "rown",
-    RoWNOptions,
-    "VAE on a hyperbolic space, rotated wrapped normal (Cho et al. 2022, arXiv 2205.13371)",
-    RoWNLatentOptions,
+preset("vae", "variational auto-encoder (Kingma and Welling 2014)")
+preset("betavae", "beta-VAE, weighted divergence (Higgins et al. 2017)", beta=4.0)
+preset("annealedvae", "beta-VAE with a growing capacity (Burgess et al. 2018, arXiv 1804.03599)", objective="capacity")
+_GM_VAE = {"latents": 8, "architecture": "gmvae", "batch_size": 100, "epochs": 100}
+preset(
+    "gmvae",
+    "VAE on planes of Gaussians, the Gaussian manifold (Cho et al. 2023, arXiv 2209.15217)",
+    latent="gaussian-manifold",
+    **_GM_VAE,
 )
-def rown(options: RoWNOptions, context: Context) -> VAE:
-    """The evidence lower bound with wrapped normals whose axes follow the mean."""
-    return _plain(options, Beta(1.0), context)
-
-
-@model("pvae", PVAEOptions, "VAE on Poincaré discs, Riemannian normal (Mathieu et al. 2019, arXiv 1901.06033)")
-def pvae(options: PVAEOptions, context: Context) -> VAE:
-    """The evidence lower bound with Riemannian normals."""
-    return _plain(options, Beta(1.0), context)
+preset(
+    "hvae",
+    "VAE on hyperbolic planes, wrapped normal (Nagano et al. 2019, arXiv 1902.02992)",
+    latent="hyperboloid",
+    **_GM_VAE,
+)
+preset(
+    "rown",
+    "VAE on a hyperbolic space, rotated wrapped normal (Cho et al. 2022, arXiv 2205.13371)",
+    latent="hyperboloid",
+    factor_size=None,
+    covariance="rotated",
+    **_GM_VAE,
+)
+preset(
+    "pvae",
+    "VAE on Poincaré discs, Riemannian normal (Mathieu et al. 2019, arXiv 1901.06033)",
+    latent="poincare",
+    **_GM_VAE,
+)
 
 
 def _check_torus(options: GroupOptions, estimator: str) -> None:
@@ -358,7 +311,7 @@ def _check_torus(options: GroupOptions, estimator: str) -> None:
     Raises:
         UsageError: As the message says.
     """
-    if estimator == "procrustes":
+    if estimator in ("procrustes", "peeling"):
         raise UsageError("--latent torus needs codes that turn: --estimator exact or reinforce of rgrvae is accepted")
     moving = [letter for letter in options.group_structure if letter not in _TURNS]
     if moving:
@@ -386,7 +339,6 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
             f"--num-action-steps {steps} and --offset {context.offset} must agree: "
             "both count the actions between two images"
         )
-    objective = _base_objective(options, context)
     closed_form = estimator in ("procrustes", "peeling")
     window = options.window if options.window is not None else (5 if closed_form else 1)
     default_rate = {"reinforce": 0.1, "exact": 0.01}.get(estimator, 3e-3)
@@ -400,8 +352,19 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         policy_learning_rate=policy_rate,
     )
     _not_negative(static_latents=static, slowness=options.slowness, gvae_gamma=options.gvae_gamma)
+    shape, space = context.world.image_shape, context.build("latent", options.latent, options.latents + static)
+    objective = context.build("objective", options.objective, Setting(space, context.images, context.generator))
+    if not isinstance(objective, Divergence):
+        raise UsageError(
+            f"--objective {options.objective} weighs more than the divergence, which models of actions cannot be"
+            " trained by; beta and capacity are accepted"
+        )
+    likelihood = context.build("likelihood", options.likelihood, shape)
+    if likelihood.channels != 1:
+        raise UsageError(f"--likelihood {options.likelihood} is for models of single images, not for those of actions")
+    architecture = context.build("architecture", options.architecture)
     return GroupVAE(
-        context.world.image_shape,
+        shape,
         latents=options.latents,
         static_latents=static,
         structure=options.group_structure,
@@ -410,12 +373,12 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         window=window,
         group_learning_rate=options.group_learning_rate or default_rate,
         policy_learning_rate=policy_rate or options.learning_rate,
-        architecture=options.architecture,
-        likelihood=options.likelihood,
+        architecture=architecture,
+        likelihood=likelihood,
         objective=objective,
         learning_rate=options.learning_rate,
         generator=context.generator,
-        latent=context.latent(options.latents + static),
+        latent=space,
     )
 
 
@@ -423,26 +386,23 @@ _TURNS = ("c", "c+", "c-", "cn", "0", "d", "ddn")
 """Group structure letters that keep the length of each pair."""
 
 
-def _base_objective(options: GroupOptions, context: Context) -> Objective:
-    """The objective of the model named by ``--base-model``, built with what options the two have in common."""
-    if options.base_model == "betavae":
-        return _objective(options)
-    spec = MODELS[options.base_model]
-    if not issubclass(spec.options, VAEOptions) or issubclass(spec.options, GroupOptions):
-        raise UsageError(f"--base-model {options.base_model} is not a model of single images; vae and betavae are")
-    shared = _names(spec.options) & _names(options)
-    unread = sorted(_names(BetaVAEOptions) - shared)
-    _refuse_unread(options, unread, f"by --base-model {options.base_model}")
-    own = dataclasses.replace(context, generator=torch.Generator())  # whose weights are not used
-    return spec.build(spec.options(**{name: getattr(options, name) for name in shared}), own).objective
+def base_defaults(name: str) -> dict[str, Any]:
+    """The objective of a model of single images, and its options where they have another default than elsewhere.
+
+    Raises:
+        UsageError: There is no such model, or it is of another kind.
+    """
+    spec = MODELS[name]
+    if spec.build is not _plain:
+        raise UsageError(f"--base-model {name} is not a model of single images; vae and betavae are")
+    chosen = spec.defaults.get("objective", VAEOptions.objective)
+    known = {each.name for each in dataclasses.fields(OBJECTIVES[chosen].options)}
+    return {"objective": chosen} | {key: value for key, value in spec.defaults.items() if key in known}
 
 
-def _names(options: Any) -> set[str]:
-    return {each.name for each in dataclasses.fields(options)}
-
-
-def _gamma(options: GroupOptions) -> float:
-    return options.beta if options.gvae_gamma is None else options.gvae_gamma
+def _gamma(options: GroupOptions, group: GroupVAE) -> float:
+    weight: float = getattr(group.objective, "beta", 1.0)
+    return weight if options.gvae_gamma is None else options.gvae_gamma
 
 
 def _procrustes(options: GroupOptions, group: GroupVAE, context: Context, labelled: bool) -> Procrustes:
@@ -450,11 +410,11 @@ def _procrustes(options: GroupOptions, group: GroupVAE, context: Context, labell
         raise UsageError("this model learns from the codes of actions, which the data has none of; rgrvae does without")
     return Procrustes(
         context.world.image_shape,
-        options.architecture,
+        context.build("architecture", options.architecture),
         group.bank,
         static_latents=group.latent.size - group.group_latents,
         steps=group.num_action_steps,
-        gamma=_gamma(options),
+        gamma=_gamma(options, group),
         schedule=Schedule(slowness=options.slowness, refine_steps=options.refine_steps),
         labelled=labelled,
         label_count=len(context.world.actions) if labelled else 0,
@@ -529,9 +489,9 @@ def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estima
         raise UsageError("--estimator peeling has no static latents: use procrustes with backgrounds")
     return Peeling(
         context.world.image_shape,
-        options.architecture,
+        context.build("architecture", options.architecture),
         group.bank,
-        gamma=_gamma(options),
+        gamma=_gamma(options, group),
         refine_steps=options.refine_steps,
         schedule=PeelingSchedule(search_steps=options.search_steps),
         generator=context.generator,
@@ -543,7 +503,7 @@ def _exact(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimat
     _not_negative(entropy_weight=options.entropy_weight, information_weight=options.information_weight)
     if group.num_action_steps > 1:
         raise UsageError("--estimator exact takes single actions: use procrustes or reinforce with several")
-    gamma = _gamma(options)
+    gamma = _gamma(options, group)
     return Exact(
         context.world.image_shape,
         group.bank,
@@ -564,7 +524,7 @@ def _reinforce(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Est
         context.world.image_shape,
         group.num_actions,
         steps=group.num_action_steps,
-        gamma=_gamma(options),
+        gamma=_gamma(options, group),
         entropy_weight=options.entropy_weight,
         strategy=options.multi_action_strategy,
         discount=options.reinforce_discount,

@@ -15,7 +15,7 @@ import yaml
 from equiworld import world_models
 from equiworld.envs import UsageError
 from equiworld.world_models import runs
-from equiworld.world_models.assembly import assemble, load_run, option_types, options_from_config, start_from
+from equiworld.world_models.assembly import assemble, load_run, options_from_config, read_options, start_from
 from equiworld.world_models.runs import RunError
 
 
@@ -32,7 +32,7 @@ def test_the_configuration_says_it_all(tiny: Callable[..., Any], tmp_path: Path)
 
 def test_no_two_parts_have_an_option_of_one_name() -> None:
     for model in ("vae", "betavae", "forward", "dforward", "rgrvae"):
-        assert list(option_types(model, "flatland")) == ["model", "dataset", "data", "run"]
+        assert list(read_options(model, "flatland")) == ["model", "dataset", "data", "run"]
 
 
 def test_an_unknown_key_names_the_nearest() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from equiworld.envs import UsageError
 from equiworld.world_models import runs
-from equiworld.world_models.assembly import option_types
+from equiworld.world_models.assembly import read_options
 from equiworld.world_models.command_line import HelpAsked, Request, import_plugin, read_file, read_request
 from equiworld.world_models.zoo import MODELS
 
@@ -163,7 +163,7 @@ def test_help_lists_the_options_of_the_model_and_of_no_other(model: str, monkeyp
     monkeypatch.setenv("COLUMNS", "200")
 
     def options(name: str) -> set[str]:
-        return {field.name for kind in option_types(name, "flatland").values() for field in dataclasses.fields(kind)}
+        return {field.name for kind in read_options(name, "flatland", {})[0].values() for field in dataclasses.fields(kind)}
 
     text = help_of([f"--model={model}", "--help"])
     own = options(model)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...datasets.loader import Batch, WindowLoader
 from ...datasets.randomness import torch_generator
 from ...envs.registry import UsageError
-from ..networks import ImageShape, change_latent_basis
+from ..networks import Architecture, ImageShape, change_latent_basis
 from .base import Terms
 from .circles import CircleReader, Effort, Peeled, peel
 from .procrustes import Procrustes, Schedule, in_chunks, some_of
@@ -63,7 +63,7 @@ class Peeling(Procrustes):
 
     Args:
         image_shape: Height, width, channels.
-        architecture: A name in ``ARCHITECTURES``.
+        architecture: The networks, or their name in ``ARCHITECTURES``.
         bank: The learnt actions: one of each sign on every latent pair.
         gamma: Weight of the dispersion.
         refine_steps: Updates of refinement.
@@ -77,7 +77,7 @@ class Peeling(Procrustes):
     def __init__(
         self,
         image_shape: ImageShape,
-        architecture: str,
+        architecture: str | Architecture,
         bank: GroupBank,
         *,
         gamma: float,

@@ -14,7 +14,7 @@ from ...datasets.loader import Batch, WindowLoader
 from ...datasets.randomness import torch_generator
 from ...envs.registry import UsageError
 from ..latents import EuclideanLatent
-from ..networks import Decoder, Encoder, ImageShape, build_networks, change_latent_basis, initialise
+from ..networks import Architecture, Decoder, Encoder, ImageShape, build_networks, change_latent_basis, initialise
 from .base import Estimator, Terms, consecutive
 from .distillation import distil
 from .policy import PolicyNetwork
@@ -77,7 +77,7 @@ class Procrustes(Estimator):
 
     Args:
         image_shape: Height, width, channels.
-        architecture: A name in ``ARCHITECTURES``.
+        architecture: The networks, or their name in ``ARCHITECTURES``.
         bank: The learnt actions.
         static_latents: Latents for what differs between windows and does not move.
         steps: Actions between the two images of a transition, N.
@@ -95,7 +95,7 @@ class Procrustes(Estimator):
     def __init__(
         self,
         image_shape: ImageShape,
-        architecture: str,
+        architecture: str | Architecture,
         bank: GroupBank,
         *,
         static_latents: int,

@@ -3,10 +3,10 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from .base import LATENTS, Draw, LatentSpace, LatentSpec, Posterior, latent
+from .base import LATENTS, Draw, LatentSpace, Posterior, latent
 from .euclidean import DiagonalGaussian, EuclideanLatent
 
 for _found in iter_modules(__path__):
     import_module(f".{_found.name}", __name__)  # each enters what it has into the table of names
 
-__all__ = ["LATENTS", "DiagonalGaussian", "Draw", "EuclideanLatent", "LatentSpace", "LatentSpec", "Posterior", "latent"]
+__all__ = ["LATENTS", "DiagonalGaussian", "Draw", "EuclideanLatent", "LatentSpace", "Posterior", "latent"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...envs.registry import Registry, UsageError
+from ...envs.registry import UsageError
+from ..parts import Parts
 
 Densities = tuple[Tensor, Tensor]
 
@@ -192,37 +191,7 @@ def check_factors(latents: int, size: int, what: str | None = None) -> int:
     return latents // size
 
 
-@dataclass(frozen=True)
-class LatentSpec:
-    """A latent space's options (a dataclass, all with defaults), and ``build(options, latents)``, which makes it."""
+LATENTS = Parts("latent space")
+"""The names that ``--latent`` takes; what builds one takes its options and the number of latents."""
 
-    options: type[Any]
-    build: Callable[[Any, int], LatentSpace]
-    summary: str
-
-
-LATENTS = Registry[LatentSpec]("latent space")
-"""The names that ``--latent`` takes."""
-
-
-def latent(
-    name: str, options: type[Any], summary: str
-) -> Callable[[Callable[[Any, int], LatentSpace]], Callable[[Any, int], LatentSpace]]:
-    """Registers the decorated function as the builder of the latent space ``name``.
-
-    Args:
-        name: What ``--latent`` takes.
-        options: The dataclass of its options.
-        summary: One line: what it is, and whose.
-    """
-
-    def enter(build: Callable[[Any, int], LatentSpace]) -> Callable[[Any, int], LatentSpace]:
-        LATENTS.register(name)(LatentSpec(options, build, summary))
-        return build
-
-    return enter
-
-
-@dataclass
-class NoOptions:
-    """Options of a latent space that has none."""
+latent = LATENTS.part

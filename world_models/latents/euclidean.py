@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .base import Draw, LatentSpace, NoOptions, Posterior, by_row, latent
+from ..parts import NoOptions
+from .base import Draw, LatentSpace, Posterior, by_row, latent
 from .numerics import HALF_LOG_2PI
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .base import NoOptions, latent
+from ..parts import NoOptions
+from .base import latent
 from .sphere import SphereLatent
 
 

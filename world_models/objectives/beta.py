@@ -1,4 +1,4 @@
-"""H: the weighted divergence of beta-VAE (Higgins et al. 2017)."""
+"""beta (H): the weighted divergence of beta-VAE (Higgins et al. 2017)."""
 
 from __future__ import annotations
 
@@ -7,23 +7,38 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ...envs.registry import UsageError
-from .base import OBJECTIVES, Objective
+from .base import OBJECTIVES, Divergence, Setting
 
 
-@OBJECTIVES.register("H")
-@dataclass(frozen=True)
-class Beta(Objective):
+class Beta(Divergence):
     """``beta * KL``.
 
-    Attributes:
+    Args:
         beta: The weight; 1 gives the evidence lower bound.
+
+    Raises:
+        UsageError: The weight is negative.
     """
 
-    beta: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.beta < 0:
-            raise UsageError(f"--beta must be 0 or more, not {self.beta}")
+    def __init__(self, beta: float = 1.0) -> None:
+        super().__init__()
+        if not beta >= 0:
+            raise UsageError(f"--beta must be 0 or more, not {beta}")
+        self.beta = beta
 
     def penalty(self, kl: Tensor, step: int) -> Tensor:
         return self.beta * kl.mean()
+
+
+@dataclass
+class BetaOptions:
+    """Options of the objective."""
+
+    beta: float = 1.0
+    """Weight of the divergence; 1: the evidence lower bound."""
+
+
+@OBJECTIVES.part("beta", BetaOptions, "weighted divergence, beta-VAE's H (Higgins et al. 2017)")
+def beta(options: BetaOptions, setting: Setting) -> Beta:
+    """The evidence lower bound with a weight."""
+    return Beta(options.beta)

@@ -276,9 +276,9 @@ def test_the_command_line_has_the_options_of_the_space_that_is_named() -> None:
     assert read_request(["--model=betavae", "--latent", "torus", "--beta=2"]).options.model.latent == "torus"
     assert {"latent": "hyperboloid", "covariance": "full"}.items() <= chosen.flat().items()
     # A model's own space may have its own defaults; another one has those that it has elsewhere.
-    assert read_request(["--model=rown"]).options.latent.covariance == "rotated"
-    assert read_request(["--model=rown"]).options.latent.factor_size is None
-    assert read_request(["--model=gmvae", "--latent=hyperboloid"]).options.latent.covariance == "diagonal"
+    assert read_request(["--model=rown"]).options.parts["latent"].covariance == "rotated"
+    assert read_request(["--model=rown"]).options.parts["latent"].factor_size is None
+    assert read_request(["--model=gmvae", "--latent=hyperboloid"]).options.parts["latent"].covariance == "diagonal"
     with pytest.raises(UsageError, match="unknown option --covariance for model 'gmvae'"):
         read_request(["--model=gmvae", "--covariance=full"])
 
