@@ -249,12 +249,13 @@ def _plain(options: VAEOptions, context: Context) -> VAE:
     _check(options)
     shape = context.world.image_shape
     space = context.build("latent", options.latent, options.latents)
+    setting = Setting(space, context.images, context.generator, options.batch_size)
     built = VAE(
         shape,
         space,
         context.build("architecture", options.architecture),
         context.build("likelihood", options.likelihood, shape),
-        context.build("objective", options.objective, Setting(space, context.images, context.generator)),
+        context.build("objective", options.objective, setting),
         options.learning_rate,
         context.generator,
     )
@@ -290,6 +291,19 @@ preset(
     "infovae",
     "InfoVAE, codes compared with the prior by MMD (Zhao et al. 2017, arXiv 1706.02262)",
     objective="info",
+    latents=64,
+    architecture="dense",
+    activation="softplus",
+    learning_rate=1e-4,
+    batch_size=250,
+)
+preset(
+    "lagvae",
+    "mutual information under constraints, multipliers learnt (Zhao et al. 2018, arXiv 1806.06514)",
+    objective="lagrangian",
+    bandwidth="dim-squared",
+    unbiased=False,
+    sampled_kl=True,
     latents=64,
     architecture="dense",
     activation="softplus",
