@@ -18,7 +18,7 @@ from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
-from .latents import LATENTS
+from .latents import LATENTS, LatentSpace
 from .likelihoods import LIKELIHOODS
 from .networks import ARCHITECTURES
 from .objectives import OBJECTIVES, Divergence, Setting
@@ -245,12 +245,23 @@ def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
 
 
-def _plain(options: VAEOptions, context: Context) -> VAE:
+def compose(options: VAEOptions, context: Context, space: LatentSpace | None = None, kind: type[VAE] = VAE) -> VAE:
+    """Makes a model of single images from the parts that its options name.
+
+    Args:
+        options: Of the model.
+        context: What it is made for.
+        space: Its latent space; None: the one that the options name.
+        kind: Its class, a ``VAE`` that is made of what a ``VAE`` is made of.
+
+    Raises:
+        UsageError: A part cannot be made, or parts do not go together.
+    """
     _check(options)
     shape = context.world.image_shape
-    space = context.build("latent", options.latent, options.latents)
+    space = context.build("latent", options.latent, options.latents) if space is None else space
     setting = Setting(space, context.images, context.generator, options.batch_size)
-    built = VAE(
+    built = kind(
         shape,
         space,
         context.build("architecture", options.architecture),
@@ -261,6 +272,10 @@ def _plain(options: VAEOptions, context: Context) -> VAE:
     )
     built.objective.check(built)
     return built
+
+
+def _plain(options: VAEOptions, context: Context) -> VAE:
+    return compose(options, context)
 
 
 def preset(name: str, summary: str, **defaults: Any) -> None:

@@ -257,6 +257,7 @@ class Lagrangian(Objective):
         UsageError: An option is out of its range.
     """
 
+    targets: Tensor
     smoothed: Tensor
     recent: Tensor
     seen: Tensor
@@ -297,7 +298,7 @@ class Lagrangian(Objective):
             self._values = values.detach()
         terms = {"loss": loss, "reconstruction": measured.reconstruction, "kl": measured.kl}
         for name, value, multiplier in zip(self.constraints, values, multipliers, strict=True):
-            terms |= {f"constraint {name}": value, f"multiplier {name}": multiplier}
+            terms |= {f"constraint-{name}": value, f"multiplier-{name}": multiplier}
         return terms
 
     @torch.no_grad()
