@@ -47,6 +47,7 @@ EXPERIMENTS: dict[str, tuple[list[str], int]] = {
             "--latents=16",
             "--window=1",
             "--batch-size=32",
+            "--architecture=higgins",
         ],
         3,
     ),

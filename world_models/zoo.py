@@ -196,6 +196,8 @@ class RGrVAEOptions(GroupOptions):
     """Adam's rate for the policy network; None takes the learning rate."""
     search_steps: int = 3000
     """Updates before factors are looked for (peeling)."""
+    teach_steps: int = 4000
+    """Updates in which the model learns the factors that were found (peeling)."""
     entropy_weight: float = 0.01
     """Weight of the policy's entropy (reinforce, exact)."""
     information_weight: float | None = None
@@ -457,11 +459,12 @@ _SAMPLING = (
     "base_policy_epsilon",
 )
 _SOLVING = ("slowness", "refine_steps", "static_latents")
+_PEELING = ("search_steps", "teach_steps")
 _UNREAD = {
-    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight", "search_steps"),
+    "procrustes": (*_SAMPLING, "entropy_weight", "information_weight", *_PEELING),
     "peeling": (*_SAMPLING, "entropy_weight", "information_weight", "slowness"),
-    "exact": (*_SAMPLING, *_SOLVING, "search_steps"),
-    "reinforce": (*_SOLVING, "search_steps", "information_weight"),
+    "exact": (*_SAMPLING, *_SOLVING, *_PEELING),
+    "reinforce": (*_SOLVING, *_PEELING, "information_weight"),
 }
 
 
@@ -482,7 +485,7 @@ def _solved_for(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Es
 
 @ESTIMATORS.register("peeling")
 def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estimator:
-    _positive(search_steps=options.search_steps)
+    _positive(search_steps=options.search_steps, teach_steps=options.teach_steps)
     if group.num_action_steps > 1:
         raise UsageError("--estimator peeling takes single actions: use procrustes or reinforce with several")
     if group.latent.size > group.group_latents:
@@ -493,7 +496,7 @@ def _peeled(options: RGrVAEOptions, group: GroupVAE, context: Context) -> Estima
         group.bank,
         gamma=_gamma(options, group),
         refine_steps=options.refine_steps,
-        schedule=PeelingSchedule(search_steps=options.search_steps),
+        schedule=PeelingSchedule(search_steps=options.search_steps, teach_steps=options.teach_steps),
         generator=context.generator,
     )
 

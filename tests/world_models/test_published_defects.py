@@ -68,6 +68,7 @@ ELSEWHERE = {
     "base_model_path",
     "backgrounds",
     "search_steps",
+    "teach_steps",
 }
 CASES: dict[str, dict[str, Any]] = {
     "vae": {},

@@ -33,7 +33,7 @@ class PeelingSchedule:
         search_steps: Updates of the auto-encoder before factors are looked for.
         again: Further updates before each next look.
         pairs: Pairs of codes that are looked at.
-        lightness: Share of the divergence's weight while searching: codes are to keep what changes few pixels.
+        lightness: Share of the divergence's weight: codes are to keep what changes few pixels.
         teach_steps: Updates in which the model learns the circles that were found.
         radius: Of the circles that it is taught.
         teaching: Weight of the squared distance to them.
@@ -44,7 +44,7 @@ class PeelingSchedule:
     again: int = 1000
     pairs: int = 50_000
     lightness: float = 0.1
-    teach_steps: int = 2000
+    teach_steps: int = 4000
     radius: float = 2.0
     teaching: float = 20.0
     effort: Effort = field(default_factory=Effort)
@@ -59,7 +59,8 @@ class Peeling(Procrustes):
     3. **Teach.** The model's encoder learns the places on the circles, its decoder to draw from them.
     4. **Refine**, as ``Procrustes`` does.
 
-    Neither the number of factors has to be known nor need they be slow.
+    Neither the number of factors has to be known nor need they be slow. The divergence has little weight throughout: at
+    its full weight a VAE gives up what changes few pixels.
 
     Args:
         image_shape: Height, width, channels.
@@ -161,7 +162,7 @@ class Peeling(Procrustes):
         posterior = self.wide.posterior(encoder(images).float())
         reconstruction = model.likelihood.loss(decoder(posterior.rsample(generator)).float(), images).mean()
         kl = posterior.kl().sum(1)
-        penalty = self.peeling.lightness * model.objective.penalty(kl, step)
+        penalty = self._penalty(model, kl, step)
         return {
             "loss": reconstruction + penalty,
             "reconstruction": reconstruction,
@@ -250,7 +251,7 @@ class Peeling(Procrustes):
         posterior = model.posterior(images)
         reconstruction = model.likelihood.loss(model.decoder(posterior.rsample(generator)).float(), images).mean()
         kl = posterior.kl().sum(1)
-        penalty = model.objective.penalty(kl, step)
+        penalty = self._penalty(model, kl, step)
         distance = (posterior.mean - targets).square().sum(1).mean()
         return {
             "loss": reconstruction + penalty + self.peeling.teaching * distance,
@@ -261,6 +262,9 @@ class Peeling(Procrustes):
         }
 
     # 4. Refine.
+
+    def _penalty(self, model: GroupVAE, kl: Tensor, step: int) -> Tensor:
+        return self.peeling.lightness * model.objective.penalty(kl, step)
 
     def _chosen(self, means: Tensor, matrices: Tensor, batch: Batch) -> Tensor:
         used = self.in_use.nonzero()[:, 0]
