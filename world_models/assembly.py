@@ -139,7 +139,7 @@ def read_options(
             raise UsageError(f"{kind} must be a name, not {name!r}")
     own = dict(spec.defaults)
     if issubclass(spec.options, GroupOptions):
-        own = base_defaults(named.get("base_model", spec.options.base_model)) | own
+        own = base_defaults(named.get("base_model", spec.options.base_model)) | {"beta": 1.0} | own
     types: dict[str, type[Any]] = {
         "model": spec.options,
         "dataset": DATASETS[dataset].options,

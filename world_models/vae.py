@@ -12,6 +12,8 @@ from .networks import Architecture, ImageShape, build_networks
 from .objectives import Evidence, Objective
 from .objectives.base import Terms
 
+__all__ = ["VAE", "Terms"]
+
 
 class VAE(nn.Module):
     """A world model of single images, and the base of those that act.

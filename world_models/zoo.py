@@ -247,11 +247,18 @@ def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
 
 
-def _plain(options: VAEOptions, context: Context) -> VAE:
+def vae(options: VAEOptions, context: Context, kind: type[VAE] = VAE) -> VAE:
+    """A model of single images, made of the parts that its options name.
+
+    Args:
+        options: Its options.
+        context: What it is built for.
+        kind: Its class.
+    """
     _check(options)
     shape = context.world.image_shape
     space = context.build("latent", options.latent, options.latents)
-    built = VAE(
+    built = kind(
         shape,
         space,
         context.build("architecture", options.architecture),
@@ -272,7 +279,7 @@ def preset(name: str, summary: str, **defaults: Any) -> None:
         summary: One line for ``--help``: what it is, and whose.
         defaults: The parts, and options of the model and of these parts, that have another default than elsewhere.
     """
-    model(name, VAEOptions, summary, **defaults)(_plain)
+    model(name, VAEOptions, summary, **defaults)(vae)
 
 
 preset("vae", "variational auto-encoder (Kingma and Welling 2014)")
@@ -395,7 +402,7 @@ def base_defaults(name: str) -> dict[str, Any]:
         UsageError: There is no such model, or it is of another kind.
     """
     spec = MODELS[name]
-    if spec.build is not _plain:
+    if spec.build is not vae:
         raise UsageError(f"--base-model {name} is not a model of single images; vae and betavae are")
     chosen = spec.defaults.get("objective", VAEOptions.objective)
     known = {each.name for each in dataclasses.fields(OBJECTIVES[chosen].options)}
