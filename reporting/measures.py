@@ -10,18 +10,21 @@ import numpy as np
 import torch
 
 from .. import metrics
-from ..datasets.randomness import numpy_generator
+from ..datasets.randomness import numpy_generator, torch_generator
 from ..envs.registry import UsageError, nearest
 from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
 from ..metrics.suite import failed, progress_of, reads_all
 from ..world_models.assembly import Assembly
+from ..world_models.bounds import active_units, evidence_bound, importance_bound, mutual_information
 from .subject import NOISE, Subject
 
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
 _STARTS = 500  # held-out states, at most, that they start from
 _POINTS = 64  # held-out codes at which a decoder is differentiated
+_DECODINGS = 500_000  # of an importance-weighted bound, at most
+_INFORMED = 2_000  # held-out images whose codes are told apart
 BLOCKS = "_blocks"
 """What the name of a metric ends with that is computed over blocks of codes."""
 
@@ -164,6 +167,64 @@ def _reconstruction(subject: Subject) -> MetricResult:
     return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()}, n=len(images))
 
 
+def _images_of_tested(subject: Subject, most: int | None = None) -> torch.Tensor:
+    """Images of held-out states, or of some of them."""
+    states = subject.tested
+    if most is not None and len(states) > most:
+        states = states[np.linspace(0, len(states) - 1, most).round().astype(int)]
+    return subject.images(states, 5)
+
+
+def _without_posterior(subject: Subject, name: str) -> MetricResult | None:
+    """What is said of a model that has no posterior or no decoder."""
+    if all(hasattr(subject.model, part) for part in ("posterior", "logits", "likelihood", "latent")):
+        return None
+    return MetricResult(name, {name: None}, reason="the model has no posterior, or no decoder")
+
+
+def _bound(subject: Subject) -> MetricResult:
+    """Lower bounds of the log-likelihood of held-out images, in nats."""
+    if refused := _without_posterior(subject, "bound"):
+        return refused
+    likelihood = subject.model.likelihood
+    if not likelihood.normalised:
+        return MetricResult(
+            "bound",
+            {"bound": None},
+            reason=f"{type(likelihood).__name__} is no likelihood, so there is nothing to bound",
+        )
+    generator = torch_generator(subject.assembly.options.run.seed, NOISE, 12)
+    images = _images_of_tested(subject)
+    values: dict[str, float | None] = {"elbo": float(evidence_bound(subject.model, images, generator).mean())}
+    for samples in subject.samples:
+        # The cost grows with the samples, and the error of the mean over images hardly falls.
+        some = _images_of_tested(subject, max(50, _DECODINGS // samples))
+        values[f"iwae_{samples}"] = float(importance_bound(subject.model, some, samples, generator).mean())
+    return MetricResult("bound", values, n=len(images))
+
+
+def _information(subject: Subject) -> MetricResult:
+    """Mutual information between held-out images and their codes, and what the codes' distribution is like."""
+    if refused := _without_posterior(subject, "information"):
+        return refused
+    model = subject.model
+    generator = torch_generator(subject.assembly.options.run.seed, NOISE, 13)
+    images = _images_of_tested(subject, _INFORMED)
+    with torch.no_grad():
+        posterior = model.latent.posterior(subject.in_chunks(lambda part: model.encoder(part).float(), images))
+        found = mutual_information(posterior, generator)
+        active = active_units(posterior.mean)
+    values: dict[str, float | None] = {
+        "lower": found.lower,
+        "upper": found.upper,
+        "kl_to_prior": found.to_prior,
+        "aggregate_kl": found.to_prior - found.lower,
+        "active_units": float(active.sum()),
+    }
+    details = {"kl_by_factor": posterior.kl().mean(0).tolist(), "active": active.tolist()}
+    return MetricResult("information", values, details, n=len(images))
+
+
 def _c_ima(subject: Subject) -> MetricResult:
     """The contrast of the decoder at codes of held-out states."""
     model = subject.model
@@ -210,6 +271,8 @@ MEASURES = {
     "mig": Measure(None),  # as every metric of factors and codes
     "action_prediction": Measure(_action_prediction),
     "reconstruction": Measure(_reconstruction),
+    "bound": Measure(_bound, usual=False),
+    "information": Measure(_information, usual=False),
     "c_ima": Measure(_c_ima, usual=False),
     "udr": Measure(_udr, usual=False),
 }

@@ -17,9 +17,11 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         channels: Numbers that the decoder emits for each pixel of one channel.
+        normalised: Whether ``loss`` is the negative logarithm of a density or probability.
     """
 
     channels: int = 1
+    normalised: bool = True
 
     @abstractmethod
     def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
@@ -51,6 +53,8 @@ class Bernoulli(Likelihood):
 
 class Squared(Likelihood):
     """Squared error between the sigmoid of the logits and the image (the research codes' "gaussian", unnormalised)."""
+
+    normalised = False
 
     def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
         return (torch.sigmoid(outputs) - images).square().sum((1, 2, 3))
