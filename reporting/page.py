@@ -19,6 +19,10 @@ _COLOURS = 64
 _CAPTIONS = {
     "reconstructions": ("Reconstructions", "Held-out states above, what the model decodes from their codes below."),
     "traversals": ("Traversals", "One latent moved over its range, the others as in the first reconstruction."),
+    "geodesics": (
+        "Geodesics",
+        "The shortest way between the codes of two held-out states, in the latent space's geometry.",
+    ),
     "actions": ("Actions", "Each learnt action taken again and again, decoded from the code alone."),
 }
 _SCORES = "What was measured, and what knowing nothing and a perfect code would score."

@@ -26,6 +26,7 @@ SECTIONS = {
     "explorer",
     "reconstructions",
     "traversals",
+    "geodesics",
     "actions",
     "matrices",
     "rollouts",
