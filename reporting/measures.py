@@ -225,6 +225,26 @@ def _information(subject: Subject) -> MetricResult:
     return MetricResult("information", values, details, n=len(images))
 
 
+def _hierarchy(subject: Subject) -> MetricResult:
+    """Whether some factor's level says how far an episode has got (Cho et al. 2023, arXiv 2209.15217, sec. 5)."""
+    rewards = getattr(subject.data, "rewards_so_far", None)
+    if rewards is None or np.ptp(rewards[subject.tested]) == 0:
+        return MetricResult("hierarchy", {"correlation": None}, reason="no rewards were recorded with these images")
+    if refused := _without_posterior(subject, "hierarchy"):
+        return refused
+    codes = subject.in_chunks(subject.model.encode, _images_of_tested(subject))
+    levels = subject.model.latent.levels(codes).double().numpy()
+    own = rewards[subject.tested]
+    centred = levels - levels.mean(0)
+    spread = np.sqrt((centred**2).sum(0) * ((own - own.mean()) ** 2).sum())
+    moving = centred.std(0) > 1e-6
+    if not moving.any():
+        return MetricResult("hierarchy", {"correlation": None}, reason="all codes stand at one level of this space")
+    found = np.where(moving, centred.T @ (own - own.mean()) / np.where(moving, spread, 1.0), 0.0)
+    strongest = int(np.abs(found).argmax())
+    return MetricResult("hierarchy", {"correlation": float(found[strongest])}, {"by_factor": found}, n=len(own))
+
+
 def _c_ima(subject: Subject) -> MetricResult:
     """The contrast of the decoder at codes of held-out states."""
     model = subject.model
@@ -273,6 +293,7 @@ MEASURES = {
     "reconstruction": Measure(_reconstruction),
     "bound": Measure(_bound, usual=False),
     "information": Measure(_information, usual=False),
+    "hierarchy": Measure(_hierarchy, usual=False),
     "c_ima": Measure(_c_ima, usual=False),
     "udr": Measure(_udr, usual=False),
 }
