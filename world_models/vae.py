@@ -32,6 +32,8 @@ class VAE(nn.Module):
 
     window = 0
     """Transitions that follow one another in a training window; 0 asks for single images."""
+    adam_beta1 = 0.9
+    """Adam's decay of the mean gradient, of all groups that do not say otherwise."""
 
     def __init__(
         self,

@@ -125,6 +125,8 @@ class VAEOptions:
     """Reconstruction term; train.py --help lists them."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
+    adam_beta1: float = 0.9
+    """Adam's decay of the mean gradient."""
     batch_size: int = 64
     """Transitions in a batch (images, for models of single images)."""
     epochs: int = 20
@@ -229,6 +231,8 @@ def _not_negative(**numbers: float | None) -> None:
 def _check(options: VAEOptions) -> None:
     if options.lr_scheduler != "exp":
         _refuse_unread(options, ("lr_scheduler_gamma",), f"by --lr-scheduler {options.lr_scheduler}")
+    if not 0 <= options.adam_beta1 < 1:
+        raise UsageError(f"--adam-beta1 must be at least 0 and below 1, not {options.adam_beta1}")
     _positive(
         latents=options.latents,
         learning_rate=options.learning_rate,
@@ -267,6 +271,7 @@ def vae(options: VAEOptions, context: Context, kind: type[VAE] = VAE) -> VAE:
         options.learning_rate,
         context.generator,
     )
+    built.adam_beta1 = options.adam_beta1
     built.objective.check(built)
     return built
 
@@ -372,7 +377,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     if likelihood.channels != 1:
         raise UsageError(f"--likelihood {options.likelihood} is for models of single images, not for those of actions")
     architecture = context.build("architecture", options.architecture)
-    return GroupVAE(
+    group = GroupVAE(
         shape,
         latents=options.latents,
         static_latents=static,
@@ -389,6 +394,8 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         generator=context.generator,
         latent=space,
     )
+    group.adam_beta1 = options.adam_beta1
+    return group
 
 
 _TURNS = ("c", "c+", "c-", "cn", "0", "d", "ddn")

@@ -266,6 +266,15 @@ def test_another_model_or_a_damaged_state_is_not_continued(tiny: Callable[..., A
         assert "\n" not in str(refusal.value)
 
 
+def test_the_decay_of_the_mean_gradient_is_the_one_that_is_asked_for(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in ("vae", "exact"):
+        monkeypatch.setitem(CASES, case, CASES[case] | {"adam_beta1": 0.5})
+        made = trainer(tiny, tmp_path / case, 1, case, panels=False)
+        assert {group["betas"] for group in made.optimizer.param_groups} == {(0.5, 0.999)}
+
+
 def test_learning_rate_schedules() -> None:
     assert [decay("none", 0.5, 4)(epoch) for epoch in range(3)] == [1.0, 1.0, 1.0]
     assert [decay("exp", 0.5, 4)(epoch) for epoch in range(3)] == [1.0, 0.5, 0.25]
