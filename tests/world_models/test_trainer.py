@@ -166,12 +166,11 @@ def test_validation_advances_nothing(tiny: Callable[..., Any], tmp_path: Path) -
     seen: list[tuple[bool, int]] = []
     penalty = made.model.objective.penalty
 
-    class Watched:
-        def penalty(self, kl: torch.Tensor, step: int) -> torch.Tensor:
-            seen.append((made.model.training, step))
-            return penalty(kl, step)
+    def watched(kl: torch.Tensor, step: int) -> torch.Tensor:
+        seen.append((made.model.training, step))
+        return penalty(kl, step)
 
-    made.model.objective = Watched()
+    made.model.objective.penalty = watched
     made.fit()
     assert [step for training, step in seen if training] == list(range(3 * len(made.training)))
     validation = [step for training, step in seen if not training]
