@@ -290,6 +290,26 @@ def preset(name: str, summary: str, **defaults: Any) -> None:
 preset("vae", "variational auto-encoder (Kingma and Welling 2014)")
 preset("betavae", "beta-VAE, weighted divergence (Higgins et al. 2017)", beta=4.0)
 preset("annealedvae", "beta-VAE with a growing capacity (Burgess et al. 2018, arXiv 1804.03599)", objective="capacity")
+preset(
+    "factorvae",
+    "FactorVAE, total correlation by a discriminator (Kim and Mnih 2018, arXiv 1802.05983)",
+    objective="factor",
+    learning_rate=1e-4,
+    batch_size=128,
+)
+preset("dipvae-i", "DIP-VAE-I, uncorrelated posterior means (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-i")
+preset("dipvae-ii", "DIP-VAE-II, uncorrelated codes (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-ii")
+preset("betatcvae", "beta-TCVAE, weighted total correlation (Chen et al. 2018, arXiv 1802.04942)", objective="tc")
+preset(
+    "infovae",
+    "InfoVAE, codes compared with the prior by MMD (Zhao et al. 2017, arXiv 1706.02262)",
+    objective="info",
+    latents=64,
+    architecture="dense",
+    activation="softplus",
+    learning_rate=1e-4,
+    batch_size=250,
+)
 _GM_VAE = {"latents": 8, "architecture": "gmvae", "batch_size": 100, "epochs": 100}
 preset(
     "gmvae",
