@@ -41,9 +41,8 @@ def self_consistency(first: Any, second: Any) -> float:
     """How far a thing is from what encoder and decoder make of it: the mean squared difference of their numbers.
 
     Args:
-        first: Observations and their reconstructions from posterior means, or codes and the posterior means of what they
-            decode to; [N, ...].
-        second: Of the same shape.
+        first: Observations, or codes; [N, ...].
+        second: What posterior means decode to, or the posterior means of what codes decode to; likewise.
 
     Raises:
         ValueError: The shapes differ.
