@@ -80,7 +80,7 @@ class VAE(nn.Module):
         return self.likelihood.mean(self.logits(latents))
 
     def logits(self, latents: Tensor) -> Tensor:
-        """What the likelihood reads of codes ``[B, L]``, ``[B, C * channels, H, W]``."""
+        """What the likelihood reads of codes ``[B, L]``, ``[B, channels, H, W]``."""
         return self.decoder(self.latent.features(latents)).float()
 
     def evidence(self, images: Tensor, generator: torch.Generator | None = None) -> Evidence:

@@ -310,6 +310,19 @@ preset(
     learning_rate=1e-4,
     batch_size=250,
 )
+preset(
+    "imavae",
+    "VAE with a nearly deterministic decoder (Reizinger et al. 2022, arXiv 2206.02416)",
+    latent="unit-interval",
+    objective="ima",
+    likelihood="gaussian",
+    decoder_variance=1e-4,
+    architecture="dense",
+    hidden_width=60,
+    activation="leaky-relu",
+    latents=3,
+    epochs=50,
+)
 _GM_VAE = {"latents": 8, "architecture": "gmvae", "batch_size": 100, "epochs": 100}
 preset(
     "gmvae",
@@ -394,7 +407,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
             " trained by; beta and capacity are accepted"
         )
     likelihood = context.build("likelihood", options.likelihood, shape)
-    if likelihood.channels != 1:
+    if likelihood.channels is not None:
         raise UsageError(f"--likelihood {options.likelihood} is for models of single images, not for those of actions")
     architecture = context.build("architecture", options.architecture)
     group = GroupVAE(
