@@ -16,8 +16,7 @@ def dominated(cost: ArrayLike, gain: ArrayLike) -> NDArray[np.bool_]:
     first, second = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
     no_worse = (first[None] <= first[:, None]) & (second[None] >= second[:, None])
     better = (first[None] < first[:, None]) | (second[None] > second[:, None])
-    found: NDArray[np.bool_] = (no_worse & better).any(1)
-    return found
+    return np.asarray((no_worse & better).any(1))
 
 
 def on_a_front(negative_elbo: ArrayLike, information: ArrayLike) -> NDArray[np.bool_]:
@@ -28,4 +27,4 @@ def on_a_front(negative_elbo: ArrayLike, information: ArrayLike) -> NDArray[np.b
         information: Mutual information between images and codes in nats, [N].
     """
     gain = np.asarray(information, dtype=np.float64)
-    return ~(dominated(negative_elbo, gain) & dominated(negative_elbo, -gain))
+    return np.asarray(~(dominated(negative_elbo, gain) & dominated(negative_elbo, -gain)))
