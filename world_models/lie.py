@@ -18,7 +18,7 @@ from .networks import initialise
 from .objectives import Evidence, Objective
 from .objectives.base import Terms
 from .vae import VAE
-from .zoo import Context, VAEOptions, compose, model
+from .zoo import Context, VAEOptions, model, vae
 
 
 @dataclass
@@ -198,7 +198,7 @@ def lievae(options: LieOptions, context: Context) -> LieVAE:
         if getattr(options, name) != getattr(LieOptions, name):
             raise UsageError(f"--{name.replace('_', '-')} is not read with --no-exp-map")
     space = LieGroupLatent(_sizes(options), options.lie_alg_init_scale, options.exp_map, context.generator)
-    built = compose(options, context, space, LieVAE)
+    built = vae(options, context, LieVAE, space)
     assert isinstance(built, LieVAE)
     if type(built.objective).terms is not Objective.terms:
         raise UsageError(

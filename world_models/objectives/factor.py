@@ -87,12 +87,11 @@ class Factor(Objective):
         first, second = images[order].tensor_split([(len(images) + 1) // 2])
         evidence = model.evidence(first, generator)
         terms = self.loss(evidence, step)
-        real = self.discriminator(evidence.codes.detach()).float()
         if len(second) < 2:  # nothing to permute: the discriminator waits
-            return terms | {"discriminator": 0.0 * real.sum()}
+            return terms
         with torch.no_grad():
             mixed = self.permuted(model.posterior(second).rsample(generator), generator)
-        logits = torch.cat([real, self.discriminator(mixed).float()])
+        logits = self.discriminator(torch.cat([evidence.codes.detach(), mixed])).float()
         truth = torch.arange(2, device=logits.device).repeat_interleave(torch.tensor([len(first), len(second)]))
         each = functional.cross_entropy(logits, truth, reduction="none")
         wrong = 0.5 * (each[: len(first)].mean() + each[len(first) :].mean())

@@ -14,7 +14,7 @@ from torch.nn import functional
 from ...datasets.randomness import torch_generator
 from ...envs.registry import Registry, UsageError
 from ..latents import EuclideanLatent
-from ..likelihoods import Bernoulli, Squared
+from ..likelihoods import Bernoulli, LogisticMixture, Squared
 from .base import OBJECTIVES, Evidence, Objective, Setting, Terms
 from .mmd import Kernel, KernelOptions, mmd, null_bias
 
@@ -108,7 +108,7 @@ CONSTRAINTS = Registry[type[Constraint]]("constraint")
 
 def _of_pixels(model: VAE) -> tuple[float, str]:
     """What ``-log p(x|z)`` cannot be below."""
-    scores = isinstance(model.likelihood, Bernoulli | Squared)
+    scores = isinstance(model.likelihood, Bernoulli | LogisticMixture | Squared)
     return (0.0, "as no image is likelier than certain") if scores else (-math.inf, "")
 
 

@@ -295,6 +295,7 @@ def test_the_preset_has_the_published_settings(tiny: Callable[..., Any]) -> None
         "hidden_width": 1024,
         "activation": "softplus",
         "learning_rate": 1e-4,
+        "adam_beta1": 0.5,
         "batch_size": 250,
         "mi": 0.0,
         "e1": 88.0,

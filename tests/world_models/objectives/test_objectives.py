@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
+import equiworld
+from equiworld import train
+from equiworld.datasets import DATASETS
 from equiworld.envs import FlatLand, UsageError
+from equiworld.world_models import load
+from equiworld.world_models.assembly import read_options
 from equiworld.world_models.latents import LATENTS
 from equiworld.world_models.objectives import OBJECTIVES
 from equiworld.world_models.trainer import Trainer
-from equiworld.world_models.zoo import MODELS, Context
+from equiworld.world_models.zoo import MODELS, PARTS, Context
 
 NAMES = OBJECTIVES.names()
 SMALL: dict[str, dict[str, Any]] = {
@@ -168,3 +175,39 @@ def test_presets_have_the_published_settings(
     flat = tiny(name, batch_size=values.get("batch_size", 10)).options.flat()
     assert flat["objective"] == objective
     assert {key: flat[key] for key in values} == values
+
+
+def test_no_option_of_an_objective_is_one_of_what_it_goes_with() -> None:
+    for name in NAMES:
+        for kind, registry in PARTS.items():
+            for other in registry.names() if kind != "objective" else ():
+                read_options("vae", "flatland", {}, {"objective": name, kind: other})
+        for dataset in DATASETS.names():
+            read_options("vae", dataset, {}, {"objective": name})
+
+
+def test_models_of_actions_take_those_that_weigh_the_divergence() -> None:
+    context = Context(FlatLand(period=7, stride=2, radius=3, size=16), False, 1, torch.Generator())
+    spec = MODELS["rgrvae"]
+    for name in ("dip-i", "dip-ii", "factor", "info", "iwae", "tc"):
+        part = OBJECTIVES[name]
+        options = {"objective": part.options(**SMALL.get(name, {}))}
+        with pytest.raises(UsageError, match=f"--objective {name} weighs more than the divergence"):
+            spec.build(spec.options(objective=name), replace(context, parts=options))
+
+
+def test_one_from_outside_is_one_file(tmp_path: Path, tiny_arguments: list[str]) -> None:
+    file = tmp_path / "my_objective.py"
+    page = (Path(equiworld.__file__).parent / "docs" / "models" / "objectives.md").read_text("utf-8")
+    (source,) = re.findall(r"<!-- file: my_objective.py -->\n```python\n(.*?)```", page, re.S)
+    file.write_text(source)
+    asked = ["--plugin", str(file), "--model=vae", "--objective=free-bits", "--free-nats=2", "--architecture=forward"]
+    assert train.main([*asked, *tiny_arguments, f"--log-dir={tmp_path / 'logs'}"]) == 0
+    model = load(tmp_path / "logs" / "version_0")
+    assert type(model.objective).__name__ == "FreeBits"
+    with torch.no_grad():
+        evidence = model.evidence(pictures(8), torch.Generator().manual_seed(0))
+    found = {name: float(value) for name, value in model.objective.loss(evidence, 0).items()}
+    assert found["penalty"] == pytest.approx(sum(max(2.0, float(each)) for each in evidence.kl.mean(0)))
+    assert found["loss"] == pytest.approx(found["reconstruction"] + found["penalty"])
+    assert train.main([*asked, "--free-nats=-1", *tiny_arguments, f"--log-dir={tmp_path / 'logs'}"]) == 2
