@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from equiworld.reporting.trade_offs import dominated, on_a_front
+from equiworld.reporting.trade_offs import dominated, dominating, on_a_front
 
 
 def test_a_point_is_dominated_by_one_that_is_better_in_one_respect_and_no_worse_in_the_other() -> None:
@@ -23,3 +23,22 @@ def test_every_front_of_random_points_is_what_its_definition_says() -> None:
     points = list(zip(cost.tolist(), gain.tolist(), strict=True))
     expected = [any(c <= a and g >= b and (c, g) != (a, b) for c, g in points) for a, b in points]
     assert dominated(cost, gain).tolist() == expected
+
+
+def test_one_set_dominates_another_where_it_is_better_by_more_than_means_nothing() -> None:
+    front = [1.0, 2.0, 3.0], [1.0, 3.0, 4.0]
+    cost, gain = [2.0, 1.9, 0.5, 9.0], [3.0, 3.2, 0.9, 4.0]  # a tie; better than the middle; another end; worse
+    assert dominating(cost, gain, *front).tolist() == [
+        [False, False, False],
+        [False, True, False],
+        [False, False, False],
+        [False, False, False],
+    ]
+    assert dominating(cost, gain, *front, slack=(0.0, 0.1))[1].tolist() == [False, True, False]
+    assert not dominating(cost, gain, *front, slack=(0.2, 0.1)).any()
+
+
+def test_within_one_set_it_is_what_is_dominated() -> None:
+    rng = np.random.default_rng(1)
+    cost, gain = rng.integers(0, 6, (2, 50))
+    assert dominating(cost, gain, cost, gain).any(0).tolist() == dominated(cost, gain).tolist()

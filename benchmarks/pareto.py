@@ -1,0 +1,334 @@
+"""Mutual information against consistency: lagvae at targets of NELBO, and an InfoVAE grid of equal cost.
+
+python benchmarks/pareto.py --jobs 2                                            # flatland
+python benchmarks/pareto.py --name breakout --dataset frames.h5 --jobs 2        # binarised frames, from a file
+python benchmarks/pareto.py --name try --dry                                    # everything, on next to nothing
+python benchmarks/pareto.py --plot                                              # only the picture, from results/
+
+A first run, with no weight on the information and the largest multipliers throughout, finds the least NELBO that this
+cost can reach; the targets are multiples of it. What stands after -- goes to every run. Runs that lie in --folder are
+not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from equiworld.datasets.randomness import torch_generator
+from equiworld.reporting.trade_offs import dominating
+from equiworld.world_models import load_run
+from equiworld.world_models.bounds import mutual_information
+from equiworld.world_models.objectives.mmd import Kernel, mmd
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, PICTURES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"
+
+COMMON = (
+    "--architecture=dense",
+    "--hidden-width=256",
+    "--activation=relu",
+    "--latents=10",
+    "--bandwidth=dim",
+    "--unbiased",
+    "--mmd-scale=1e4",
+    "--learning-rate=1e-3",
+    "--adam-beta1=0.9",
+    "--batch-size=100",
+    "--lr-scheduler=cosine",
+    "--no-evaluate",
+)
+"""What all runs have in common; the discrepancy has no bias, so that it may be held low with few latents."""
+
+LEARNT = (
+    "--model=lagvae",
+    "--no-sampled-kl",
+    "--multiplier-form=softplus",
+    "--multiplier-optimizer=gradient",
+    "--multiplier-min=0.005",
+    "--multiplier-max=5",
+    "--multiplier-warmup=150",
+    "--smoothing=0.9",
+)
+"""Of the multipliers. Their largest value is near the weight of the information, so that they do not wind up while the
+networks are far from the targets; the rate is ``RATE`` over the target of NELBO."""
+
+RATE = 0.1
+FACTORS = (1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
+"""Targets of NELBO, as multiples of the least."""
+ALPHAS, WEIGHTS = {-1: (-16.0, -4.0, -1.0), 1: (0.5, 0.8, 0.95)}, (0.03, 0.3)
+"""InfoVAE's grid: alpha on each branch, and the weight of the discrepancy, alpha + lambda - 1."""
+
+MEASURES = {"to_prior": "mean divergence from the prior", "lower": "aggregate-posterior estimate"}
+"""What the picture shows of the mutual information."""
+TOLERANCE = 0.01
+_CODES = 4000  # images whose codes are told apart
+_CHUNK = 500  # images encoded at a time
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run.
+
+    Attributes:
+        name: Of its folder.
+        kind: ``knee``, ``lagvae`` or ``infovae``.
+        branch: 1 where the information is maximised, -1 where it is minimised.
+        options: For train.py, beside the common ones.
+        e1: Target of NELBO; None: none.
+    """
+
+    name: str
+    kind: str
+    branch: int
+    options: tuple[str, ...]
+    e1: float | None = None
+
+
+def learnt(branch: int, e1: float, e2: float) -> Job:
+    """A run of lagvae."""
+    options = (*LEARNT, f"--mi={branch}", f"--e1={e1:.6g}", f"--e2={e2:g}", f"--multiplier-rate={RATE / e1:.3g}")
+    return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1)
+
+
+def grid(targets: int) -> list[Job]:
+    """The runs of infovae: as many on each branch as lagvae has targets there, six at most."""
+    return [
+        Job(
+            f"infovae_{alpha:g}_{weight:g}",
+            "infovae",
+            branch,
+            ("--model=infovae", f"--alpha={alpha:g}", f"--lambda-prior={1 - alpha + weight:.6g}"),
+        )
+        for branch, alphas in ALPHAS.items()
+        for alpha, weight in list(itertools.product(alphas, WEIGHTS))[:targets]
+    ]
+
+
+def run(job: Job, asked: argparse.Namespace) -> dict[str, Any]:
+    """Trains in a process of its own, and measures; returns the record.
+
+    Raises:
+        RuntimeError: Training failed.
+    """
+    target = asked.folder / job.name
+    command = ["train.py", f"--dataset={asked.dataset}", *COMMON, *job.options, f"--epochs={asked.epochs}"]
+    command += [f"--seed={asked.seed}", *asked.more]
+    record = target / "record.json"
+    if record.exists() and (kept := json.loads(record.read_text()))["command"] == command:
+        return dict(kept)
+    target.mkdir(parents=True, exist_ok=True)
+    began = time.perf_counter()
+    with (target / "log.txt").open("w") as log:
+        code = subprocess.call(
+            [sys.executable, *command, f"--threads={asked.threads}", f"--log-dir={target}"],
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": str(asked.threads)},
+            stdout=log,
+            stderr=log,
+        )
+    if code:
+        raise RuntimeError(f"{job.name}: training failed, see {target / 'log.txt'}")
+    latest = max(target.glob("version_*"), key=lambda path: int(path.name[8:]))
+    content = asdict(job) | {
+        "command": command,
+        "seconds": round(time.perf_counter() - began, 1),
+        "environment": json.loads((latest / "environment.json").read_text()),
+    }
+    content |= measure(latest, job.e1, asked.e2)
+    record.write_text(json.dumps(content, indent=1) + "\n")
+    return content
+
+
+@torch.no_grad()
+def measure(path: Path, e1: float | None, e2: float) -> dict[str, Any]:
+    """What a run reaches on training and on test images, and how far above its targets it is on the former.
+
+    Training batches are those that the constraints were taken from; of the others every state counts once.
+    """
+    assembly = load_run(path)
+    data, split, seed = assembly.data, assembly.split, assembly.options.run.seed
+    size = assembly.options.model.batch_size
+    loader = assembly.loader("training")
+    held_out = [data.images(states) for states in np.array_split(split.test, -(-len(split.test) // size))]
+    batches = {"train": (each.frames for epoch in range(3) for each in loader.epoch(epoch)), "test": held_out * 3}
+    found: dict[str, Any] = {}
+    for number, (part, states) in enumerate({"train": split.train, "test": split.test}.items()):
+        found[part] = _means(assembly.model, batches[part], torch_generator(seed, 31, number))
+        rows = states[np.linspace(0, len(states) - 1, min(len(states), _CODES)).round().astype(int)]
+        features = [
+            assembly.model.encoder(data.images(some)).float() for some in np.array_split(rows, len(rows) // _CHUNK + 1)
+        ]
+        posterior = assembly.model.latent.posterior(torch.cat(features))
+        found[part] |= asdict(mutual_information(posterior, torch_generator(seed, 32, number))) | {"images": len(rows)}
+    if e1 is not None:
+        reached = found["train"]
+        found["violation"] = {"nelbo": reached["nelbo"] / e1 - 1, "mmd": reached["mmd"] / e2 - 1}
+    return found
+
+
+def _means(model: Any, batches: Iterable[Tensor], generator: torch.Generator) -> dict[str, float]:
+    """Means over batches: the bound and its parts, and the discrepancy that is constrained."""
+    kernel, rows = Kernel("gaussian", "dim"), []
+    for images in batches:
+        evidence = model.evidence(images, generator)
+        prior = model.latent.prior_sample(len(images), generator)
+        discrepancy = 1e4 * mmd(evidence.codes, prior, kernel, unbiased=True)
+        rows.append((float(evidence.reconstruction.mean()), float(evidence.kl.sum(1).mean()), float(discrepancy)))
+    reconstruction, kl, discrepancy = np.mean(rows, 0).tolist()
+    return {"nelbo": reconstruction + kl, "reconstruction": reconstruction, "kl": kl, "mmd": discrepancy}
+
+
+def comparison(records: Sequence[dict[str, Any]], part: str, measure: str) -> dict[str, Any]:
+    """Which runs of the grid dominate which runs of lagvae, by branch.
+
+    ``strictly``, by any difference; ``clearly``, by more than the tolerance of the constraints in both respects. A run
+    of the grid is better than the front where it dominates some of it and none of it dominates the run.
+    """
+    found: dict[str, Any] = {}
+    for branch in (1, -1):
+        front = [each for each in records if each["kind"] == "lagvae" and each["branch"] == branch]
+        others = [each for each in records if each["kind"] == "infovae"]
+        ours, theirs = (
+            (
+                np.array([each[part]["nelbo"] for each in runs]),
+                branch * np.array([each[part][measure] for each in runs]),
+            )
+            for runs in (front, others)
+        )
+        slack = (TOLERANCE * float(ours[0].min()), TOLERANCE * float(np.abs(ours[1]).max()))
+        beaten = dominating(*ours, *theirs).any(0)
+        pairs = {"strictly": dominating(*theirs, *ours), "clearly": dominating(*theirs, *ours, slack)}
+        found["max" if branch > 0 else "min"] = {
+            how: [[others[i]["name"], front[j]["name"]] for i, j in zip(*np.nonzero(which), strict=True)]
+            for how, which in pairs.items()
+        } | {
+            "beyond": [others[i]["name"] for i in np.flatnonzero(pairs["strictly"].any(1) & ~beaten)],
+            "beaten": int(beaten.sum()),
+            "of": len(others),
+        }
+    return found
+
+
+def draw(content: dict[str, Any], path: Path) -> None:
+    """The picture: NELBO across, information up, on training and on test images."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(len(MEASURES), 2, figsize=(9, 6.5), dpi=110, squeeze=False, layout="constrained")
+    looks = {
+        "lagvae, maximised": ("lagvae", 1, "o-", "tab:blue"),
+        "lagvae, minimised": ("lagvae", -1, "s-", "tab:cyan"),
+        "infovae grid": ("infovae", 0, "x", "tab:red"),
+        "least NELBO": ("knee", 0, "*", "black"),
+    }
+    for row, (measure, label) in zip(axes, MEASURES.items(), strict=True):
+        for axis, part in zip(row, ("train", "test"), strict=True):
+            for name, (kind, branch, style, colour) in looks.items():
+                runs = [r for r in content["runs"] if r["kind"] == kind and branch in (0, r["branch"])]
+                runs.sort(key=lambda each: each["e1"] or 0)
+                x, y = ([r[part][key] for r in runs] for key in ("nelbo", measure))
+                axis.plot(x, y, style, color=colour, label=name, markersize=5)
+            axis.set_title(f"{part}: {label}", fontsize=9)
+            axis.set_xlabel("NELBO (nats)", fontsize=8)
+            axis.set_ylabel("information (nats)", fontsize=8)
+            axis.set_xscale("log")
+            axis.tick_params(labelsize=7, which="both")
+    axes[0][0].legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def sweep(asked: argparse.Namespace) -> dict[str, Any]:
+    """Trains and measures everything, and compares."""
+
+    def told(job: Job) -> dict[str, Any]:
+        content = run(job, asked)
+        train = content["train"]
+        print(
+            f"{job.name}: {content['seconds']:.0f} s, NELBO {train['nelbo']:.2f} (test {content['test']['nelbo']:.2f}),"
+            f" information {train['lower']:.2f} .. {train['to_prior']:.2f}, MMD {train['mmd']:.1f},"
+            f" violation {content.get('violation')}",
+            flush=True,
+        )
+        return content
+
+    flat = (*LEARNT, "--mi=0", "--e1=0", f"--e2={asked.e2:g}", "--multiplier-rate=1e-3")
+    knee = told(Job("knee", "knee", 0, flat))
+    targets = [factor * knee["train"]["nelbo"] for factor in asked.factors]
+    jobs = [learnt(branch, e1, asked.e2) for branch in (1, -1) for e1 in targets]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        records = [knee, *pool.map(told, [*jobs, *grid(len(targets))])]
+    worst = {
+        name: max(each["violation"][name] for each in records if each["kind"] == "lagvae") for name in ("nelbo", "mmd")
+    }
+    return {
+        "dataset": Path(asked.dataset).name,
+        "epochs": asked.epochs,
+        "seed": asked.seed,
+        "more": asked.more,
+        "e2": asked.e2,
+        "least_nelbo": knee["train"]["nelbo"],
+        "worst_violation": worst,
+        "constraints_met": all(value <= TOLERANCE for value in worst.values()),
+        "dominating": {
+            part: {measure: comparison(records, part, measure) for measure in ("to_prior", "lower", "upper")}
+            for part in ("train", "test")
+        },
+        "runs": records,
+    }
+
+
+def main() -> None:
+    """Runs what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--name", default="flatland", help="of the result, pareto_NAME.json, and of the picture")
+    parser.add_argument("--dataset", default="flatland", help="as train.py takes it")
+    parser.add_argument("--epochs", type=int, default=40, help="of every run")
+    parser.add_argument("--e2", type=float, default=50.0, help="target of the discrepancy, times 1e4")
+    parser.add_argument("--factors", type=float, nargs="+", default=list(FACTORS), help="targets over the least NELBO")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each")
+    parser.add_argument("--folder", type=Path, help="where the runs go; logs/pareto/NAME if not given")
+    parser.add_argument("--dry", action="store_true", help="two epochs on little data; the result goes to --folder")
+    parser.add_argument("--plot", action="store_true", help="only draw the picture")
+    arguments = sys.argv[1:]
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    asked = parser.parse_args(arguments[:cut])
+    asked.more = arguments[cut + 1 :]
+    asked.folder = (asked.folder or Path("logs") / "pareto" / asked.name).resolve()
+    if asked.dry:
+        asked.epochs, asked.factors, asked.more = 2, [1.1], ["--steps=300", "--hidden-width=16", *asked.more]
+    if "/" in asked.dataset or asked.dataset.endswith(".h5"):
+        asked.dataset = str(Path(asked.dataset).resolve())
+    result = (asked.folder if asked.dry else RESULTS) / f"pareto_{asked.name}.json"
+    picture = (asked.folder if asked.dry else PICTURES) / f"pareto-{asked.name}.png"
+    if not asked.plot:
+        content = sweep(asked)
+        result.write_text(json.dumps(content, indent=1) + "\n")
+        print(json.dumps({key: content[key] for key in ("worst_violation", "constraints_met", "dominating")}, indent=1))
+    draw(json.loads(result.read_text()), picture)
+    print(f"{result}\n{picture}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
