@@ -271,7 +271,6 @@ def draw(content: dict[str, Any], path: Path) -> None:
             axis.set_title(f"{part}: {label}", fontsize=9)
             axis.set_xlabel("NELBO (nats)", fontsize=8)
             axis.set_ylabel("information (nats)", fontsize=8)
-            axis.set_xscale("log")
             axis.tick_params(labelsize=7, which="both")
     axes[0][0].legend(fontsize=7)
     path.parent.mkdir(parents=True, exist_ok=True)
