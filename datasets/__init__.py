@@ -12,6 +12,8 @@ from .factors import FactorDataset
 from .flatland import FlatLandOptions
 from .ima_sprites import ImaSpritesDataset, ImaSpritesOptions
 from .loader import Batch, WindowLoader
+from .mixings import Mixing
+from .mixtures import MixtureDataset
 from .noise import Noise, NoiseOptions, make_noise
 from .recorded import RecordedDataset, RecordedTransitions, RecordedWorld, RolloutOptions
 from .registry import DATASETS, DatasetSpec, dataset
@@ -32,6 +34,8 @@ __all__ = [
     "FlatLandOptions",
     "ImaSpritesDataset",
     "ImaSpritesOptions",
+    "Mixing",
+    "MixtureDataset",
     "Noise",
     "NoiseOptions",
     "RecordedDataset",
