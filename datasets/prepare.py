@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -20,6 +19,7 @@ from ..envs.registry import UsageError
 from .images.data import PUBLISHED
 from .images.file import ImageFile, Told, is_prepared, write_images
 from .images.pictures import Shape
+from .rollouts.command_line import Stop
 
 _NAME = "python -m equiworld.datasets.prepare"
 
@@ -27,6 +27,9 @@ _NAME = "python -m equiworld.datasets.prepare"
 @contextlib.contextmanager
 def waiting(title: str) -> Iterator[Told]:
     """A progress bar on a terminal, which appears when there is something to wait for; else one line at its beginning.
+
+    Ctrl-C and SIGTERM end it where it is told something: KeyboardInterrupt or SystemExit is raised there. (Raised
+    anywhere, it can be lost within a library.) A second Ctrl-C ends it at once.
 
     Args:
         title: What is waited for.
@@ -46,7 +49,14 @@ def waiting(title: str) -> Iterator[Told]:
     )
     tasks: list[Any] = []
 
+    def check() -> None:
+        if stop.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        if stop.signal:
+            raise SystemExit(128 + stop.signal)
+
     def told(done: int, total: int) -> None:
+        check()
         if not tasks:
             tasks.append(bar.add_task(title, total=total))
             bar.start()
@@ -54,10 +64,12 @@ def waiting(title: str) -> Iterator[Told]:
                 console.print(f"{title}: {total} in all", highlight=False, soft_wrap=True, markup=False)
         bar.update(tasks[0], completed=done)
 
-    try:
-        yield told
-    finally:
-        bar.stop()
+    with Stop() as stop:
+        try:
+            yield told
+            check()
+        finally:
+            bar.stop()
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,17 +136,12 @@ def prepare(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Returns:
         The exit status: 2 where it was used wrongly, 1 where it failed, 128 + n where signal n stopped it.
     """
-    before = signal.signal(signal.SIGTERM, _leave)
     try:
         return prepare(parser().parse_args(arguments))
     except UsageError as error:
@@ -145,8 +152,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("there is not enough memory for this", 1)
     except OSError as error:
         return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 1)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(message: str, status: int) -> int:

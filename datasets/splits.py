@@ -43,7 +43,7 @@ def split_classes(
     test: float = 0.1,
     seed: int = 0,
 ) -> Split:
-    """Splits items so that each part has the same share of every class, to within one item.
+    """Splits items so that each part has the same share of every class, to within an item or two.
 
     Args:
         labels: The class of each item, int64 [N].

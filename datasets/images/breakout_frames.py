@@ -160,7 +160,9 @@ def record_games(options: BreakoutFramesOptions, told: Told | None = None) -> Pa
     except OSError as error:
         raise UsageError(f"--data-path {file.parent} cannot be made: {error.strerror}") from error
     heard = None if told is None else lambda steps: told(steps, options.frames)
-    collect(plan, options.frames, file, resume=True, told=heard)
+    # Few copies for few frames: what is played at the same time and not needed is lost.
+    copies = min(16, max(1, options.frames // 1000))
+    collect(plan, options.frames, file, num_envs=copies, resume=True, told=heard)
     return file
 
 

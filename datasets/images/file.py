@@ -165,7 +165,7 @@ def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: 
         "factors": [] if pictures.factors is None else [dataclasses.asdict(each) for each in pictures.factors.factors],
         "listing": pictures.listing,
     }
-    with _whole(path) as part, h5py.File(part, "w", libver="latest", locking=False) as file:
+    with _whole(path) as part, h5py.File(part, "w", locking=False) as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         file["about"] = json.dumps(about)
         columns = {"labels": (pictures.labels, np.int64), "roles": (pictures.roles, np.int8)}
