@@ -26,7 +26,7 @@ from ..rollouts.transaction import lock
 from .pictures import TEST, TRAINING, ImageError, Images, Pictures, Shape
 
 FORMAT, VERSION = "equiworld-images", 1
-_CHUNK_BYTES = 32_768  # about: a chunk is what one image costs to read
+_CHUNK_BYTES = 16_384  # about: what one image costs to read
 Told = Callable[[int, int], object]
 """Called now and then with how many are done, and of how many."""
 
