@@ -24,7 +24,7 @@ from ..datasets.recorded import RecordedDataset
 from ..datasets.splits import Split
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
-from . import runs
+from . import lie, runs  # noqa: F401 (lie enters its model)
 from .actions.procrustes import Procrustes
 from .group import GroupVAE
 from .objectives import OBJECTIVES

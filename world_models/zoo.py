@@ -18,7 +18,7 @@ from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
-from .latents import LATENTS
+from .latents import LATENTS, LatentSpace
 from .likelihoods import LIKELIHOODS
 from .networks import ARCHITECTURES
 from .objectives import OBJECTIVES, Divergence, Setting
@@ -251,23 +251,25 @@ def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
 
 
-def vae(options: VAEOptions, context: Context, kind: type[VAE] = VAE) -> VAE:
+def vae(options: VAEOptions, context: Context, kind: type[VAE] = VAE, space: LatentSpace | None = None) -> VAE:
     """A model of single images, made of the parts that its options name.
 
     Args:
         options: Its options.
         context: What it is built for.
         kind: Its class.
+        space: Its latent space; None: the one that the options name.
     """
     _check(options)
     shape = context.world.image_shape
-    space = context.build("latent", options.latent, options.latents)
+    space = context.build("latent", options.latent, options.latents) if space is None else space
+    setting = Setting(space, context.images, context.generator, options.batch_size)
     built = kind(
         shape,
         space,
         context.build("architecture", options.architecture),
         context.build("likelihood", options.likelihood, shape),
-        context.build("objective", options.objective, Setting(space, context.images, context.generator)),
+        context.build("objective", options.objective, setting),
         options.learning_rate,
         context.generator,
     )
@@ -308,6 +310,20 @@ preset(
     architecture="dense",
     activation="softplus",
     learning_rate=1e-4,
+    batch_size=250,
+)
+preset(
+    "lagvae",
+    "mutual information under constraints, multipliers learnt (Zhao et al. 2018, arXiv 1806.06514)",
+    objective="lagrangian",
+    bandwidth="dim-squared",
+    unbiased=False,
+    sampled_kl=True,
+    latents=64,
+    architecture="dense",
+    activation="softplus",
+    learning_rate=1e-4,
+    adam_beta1=0.5,
     batch_size=250,
 )
 preset(
