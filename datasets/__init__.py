@@ -14,6 +14,8 @@ from .flatland import FlatLandOptions
 from .ima_sprites import ImaSpritesDataset, ImaSpritesOptions
 from .images import ImageDataset, ImageOptions
 from .loader import Batch, WindowLoader
+from .mixings import Mixing
+from .mixtures import MixtureDataset
 from .noise import Noise, NoiseOptions, make_noise
 from .recorded import RecordedDataset, RecordedTransitions, RecordedWorld, RolloutOptions
 from .registry import DATASETS, DatasetSpec, dataset
@@ -36,6 +38,8 @@ __all__ = [
     "ImaSpritesOptions",
     "ImageDataset",
     "ImageOptions",
+    "Mixing",
+    "MixtureDataset",
     "Noise",
     "NoiseOptions",
     "RecordedDataset",

@@ -16,12 +16,12 @@ from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
 from ..metrics.suite import failed, progress_of, reads_all
 from ..world_models.assembly import Assembly
+from . import bounds, ima
 from .subject import NOISE, Subject
 
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
 _STARTS = 500  # held-out states, at most, that they start from
-_POINTS = 64  # held-out codes at which a decoder is differentiated
 BLOCKS = "_blocks"
 """What the name of a metric ends with that is computed over blocks of codes."""
 
@@ -164,23 +164,6 @@ def _reconstruction(subject: Subject) -> MetricResult:
     return MetricResult("reconstruction", values, {"kl_by_latent": posterior.kl().mean(0).tolist()}, n=len(images))
 
 
-def _c_ima(subject: Subject) -> MetricResult:
-    """The contrast of the decoder at codes of held-out states."""
-    model = subject.model
-    if not hasattr(model, "decode"):
-        return MetricResult("c_ima", {"c_ima": None}, reason="the model has no decoder")
-    states = subject.tested
-    chosen = states[np.linspace(0, len(states) - 1, min(_POINTS, len(states))).round().astype(int)]
-    codes = subject.in_chunks(model.encode, subject.images(chosen, 11))
-
-    def outputs(code: torch.Tensor) -> torch.Tensor:
-        return model.decode(code[None]).flatten()
-
-    # Few latents and many pixels: forward mode takes one pass a latent.
-    jacobians = torch.func.vmap(torch.func.jacfwd(outputs), chunk_size=16)(codes)
-    return metrics.compute("c_ima", jacobians.detach().double().numpy())
-
-
 def _udr(subject: Subject) -> MetricResult:
     return MetricResult("udr", {"udr": None}, reason="it compares runs: name two or more of one data set")
 
@@ -210,7 +193,11 @@ MEASURES = {
     "mig": Measure(None),  # as every metric of factors and codes
     "action_prediction": Measure(_action_prediction),
     "reconstruction": Measure(_reconstruction),
-    "c_ima": Measure(_c_ima, usual=False),
+    "bound": Measure(bounds.bound, usual=False),
+    "information": Measure(bounds.information, usual=False),
+    "hierarchy": Measure(bounds.hierarchy, usual=False),
+    "ima": Measure(ima.consistency),
+    "c_ima": Measure(ima.contrast, usual=False),
     "udr": Measure(_udr, usual=False),
 }
 """What is measured of a run besides the metrics of factors and codes, in the order of the report."""

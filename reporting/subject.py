@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,10 +47,11 @@ class Subject:
 
     Args:
         assembly: The run.
+        samples: Of each posterior, for importance-weighted bounds of the likelihood: one bound for each number.
     """
 
-    def __init__(self, assembly: Assembly) -> None:
-        self.assembly = assembly
+    def __init__(self, assembly: Assembly, samples: Sequence[int] = (50,)) -> None:
+        self.assembly, self.samples = assembly, tuple(samples)
         self.model, self.data, self.world = assembly.model, assembly.data, assembly.data.world
         self.group = self.model if isinstance(self.model, GroupVAE) else None
         self.latents = self.group.group_latents if self.group else self._code_size()

@@ -24,7 +24,7 @@ from ..datasets.recorded import RecordedDataset
 from ..datasets.splits import Split
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
-from . import runs
+from . import lie, runs  # noqa: F401 (lie enters its model)
 from .actions.procrustes import Procrustes
 from .group import GroupVAE
 from .objectives import OBJECTIVES
@@ -34,6 +34,7 @@ from .zoo import MODELS, PARTS, Context, GroupOptions, base_defaults
 _BACKGROUNDS, _SPLIT = "backgrounds", "split.npz"
 _STATIC_WINDOW = 3
 _LARGEST, _MOST = 1e30, 2**31 - 1  # of numbers with and without a point; torch overflows beyond
+_LOOKED_AT = 64  # images by which a likelihood is told whether it fits the data
 _WEIGHTS = 3  # keeps the stream of initial weights apart from the data's
 
 
@@ -139,7 +140,7 @@ def read_options(
             raise UsageError(f"{kind} must be a name, not {name!r}")
     own = dict(spec.defaults)
     if issubclass(spec.options, GroupOptions):
-        own = base_defaults(named.get("base_model", spec.options.base_model)) | own
+        own = base_defaults(named.get("base_model", spec.options.base_model)) | {"beta": 1.0} | own
     types: dict[str, type[Any]] = {
         "model": spec.options,
         "dataset": DATASETS[dataset].options,
@@ -356,6 +357,7 @@ def assemble(options: Options) -> Assembly:
         options.parts,
     )
     model = MODELS[options.model_name].build(options.model, context)
+    model.likelihood.check(data.images(split.train[:: -(-len(split.train) // _LOOKED_AT)]))
     if type(model).terms is VAE.terms and offset != 1:
         raise UsageError(f"--offset is not read by --model {options.model_name}, which looks at single images")
     record = record_trajectory if data_options.transitions == "trajectory" else draw_uniform

@@ -82,7 +82,7 @@ def build_networks(
     outputs: int,
     inputs: int,
     generator: torch.Generator,
-    channels: int = 1,
+    channels: int | None = None,
 ) -> tuple[Encoder, Decoder]:
     """Builds and initialises a pair of networks.
 
@@ -92,7 +92,7 @@ def build_networks(
         outputs: Posterior parameters that the encoder emits for an image.
         inputs: Latent features that the decoder takes.
         generator: Source of the initial weights.
-        channels: Numbers that the decoder emits for each pixel of one channel.
+        channels: Channels that the decoder emits; None: as many as the images have.
 
     Raises:
         UsageError: Unknown name, or images of a size that the architecture cannot take.
@@ -103,7 +103,7 @@ def build_networks(
         assert isinstance(networks, Architecture)
     height, width, depth = image_shape
     encoder = networks.encoder(image_shape, outputs)
-    decoder = networks.decoder((height, width, depth * channels), inputs)
+    decoder = networks.decoder((height, width, depth if channels is None else channels), inputs)
     for network in (encoder, decoder):
         initialise(network, networks.gain, generator)
     return encoder, decoder

@@ -98,12 +98,9 @@ class BreakoutFrames(StillImages):
         return self._cut(self.rollouts.read(_COLUMN, self.rows[numbers]))
 
     @cached_property
-    def cumulative_reward(self) -> NDArray[np.float64]:
+    def rewards_so_far(self) -> NDArray[np.float64]:
         """What had been scored in the game when each frame was first shown, float64 [N]."""
-        rewards = self.rollouts.all("reward").astype(np.float64)
-        before = np.cumsum(rewards) - rewards
-        begins = self.rollouts.offsets[self.rollouts.episode_of(self.rows)]
-        return before[self.rows] - before[begins]
+        return self.rollouts.rewards_so_far[self.rows]
 
     def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
         """Training, validation and test frames, of different games.

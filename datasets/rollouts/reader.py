@@ -490,6 +490,14 @@ class Rollouts:
         )
         return sums
 
+    @cached_property
+    def rewards_so_far(self) -> NDArray[np.float64]:
+        """Sum of the rewards of the episode until each row's observation was seen, float64 [rows]."""
+        rewards = self.all("reward").astype(np.float64)
+        before = np.cumsum(rewards) - rewards
+        found: NDArray[np.float64] = before - np.repeat(before[self.offsets[:-1]], np.diff(self.offsets))
+        return found
+
 
 def each_array(part: Any, take: Callable[[Any], Any]) -> Any:
     """``take`` of every array in a dictionary or tuple of arrays, or of the one that there is."""

@@ -276,7 +276,7 @@ class Procrustes(Estimator):
         images = batch.frames[batch.index.reshape(-1)[some]]
         reconstruction = model.likelihood.loss(model.decoder(samples).float(), images).mean()
         kl = posterior.kl().sum(1)
-        penalty = model.objective.penalty(kl, step)
+        penalty = self._penalty(model, kl, step)
         group_penalty = model.bank.penalty()
         terms = {
             "reconstruction": reconstruction,
@@ -293,6 +293,10 @@ class Procrustes(Estimator):
             loss, entropy = distil(model, self.policy, batch, chosen, means, forward, generator)
             terms |= {"policy_loss": loss, "policy_entropy": entropy, "loss": terms["loss"] + loss}
         return terms
+
+    def _penalty(self, model: GroupVAE, kl: Tensor, step: int) -> Tensor:
+        """What refinement makes of the divergence ``[B]``."""
+        return model.objective.penalty(kl, step)
 
     def _chosen(self, means: Tensor, matrices: Tensor, batch: Batch) -> Tensor:
         """Bank entries for each transition, ``[S, T, N]``: the given ones with labels, else the likeliest."""

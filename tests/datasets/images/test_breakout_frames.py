@@ -77,8 +77,8 @@ def test_cumulative_rewards(games):
     for number in (0, len(data) // 2, len(data) - 1):
         row = data.rows[number]
         begin = data.rollouts.offsets[data.rollouts.episode_of(row)]
-        assert data.cumulative_reward[number] == data.rollouts.all("reward")[begin:row].sum()
-    assert data.cumulative_reward[0] == 0 and data.cumulative_reward.max() >= 2
+        assert data.rewards_so_far[number] == data.rollouts.all("reward")[begin:row].sum()
+    assert data.rewards_so_far[0] == 0 and data.rewards_so_far.max() >= 2
 
 
 def test_other_uses(games):
