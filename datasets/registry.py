@@ -46,7 +46,7 @@ class DatasetRegistry(Registry[DatasetSpec]):
                 return super().__getitem__(name)
             except UsageError as error:
                 raise UsageError(
-                    f"{error}, the paths of recorded rollouts (FILE.h5, a folder/), and {FOLDER}PATH for images"
+                    f"{error}, and the paths of recorded rollouts (FILE.h5, a folder/) or of images ({FOLDER}PATH)"
                 ) from None
         from .recorded import RolloutOptions, recorded
 

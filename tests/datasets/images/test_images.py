@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import equiworld
-from equiworld import train
+from equiworld import evaluate, train
 from equiworld.datasets import DATASETS, ImageDataset, WindowLoader, factors, load, still_images
 from equiworld.datasets.images import ImageError, ImageFile, Shape, from_arrays, pictures, write_images
 from equiworld.datasets.prepare import main
@@ -167,7 +167,7 @@ def test_names_of_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("folder:a/b") == f"folder:{tmp_path}/a/b" and absolute("games.h5") == f"{tmp_path}/games.h5"
     assert absolute("flatland") == "flatland" and "folder:a" in DATASETS
-    with pytest.raises(UsageError, match=r"and folder:PATH for images"):
+    with pytest.raises(UsageError, match=r"or of images \(folder:PATH\)"):
         DATASETS["flatlamd"]
 
 
@@ -312,6 +312,9 @@ def test_training_prepares_images_on_first_use_and_finds_them_again(tmp_path, rn
     monkeypatch.chdir(tmp_path / "in")
     run = equiworld.world_models.load_run(tmp_path / "logs" / "version_0")
     assert run.data.world.image_shape == (16, 16, 1) and run.options.dataset_name == f"folder:{tmp_path}/in"
+    assert evaluate.main([str(tmp_path / "logs" / "version_0"), "--report", "--metrics", "mig", "reconstruction"]) == 0
+    assert "mig: these images have no factors" in capsys.readouterr().out
+    assert (tmp_path / "logs" / "version_0" / "report.html").is_file()
     assert train.main([*command, "--dataset=folder:nowhere"]) == 2
     heard = capsys.readouterr().err
     assert "there is no folder" in heard and heard.count("\n") == 1
