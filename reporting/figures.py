@@ -60,7 +60,8 @@ def strips(subject: Subject) -> dict[str, Strips]:
     shown = states[np.linspace(0, len(states) - 1, min(_SHOWN, len(states))).round().astype(int)]
     images = subject.images(shown, 6)
     again = subject.in_chunks(lambda batch: model.decode(model.encode(batch)), images)
-    columns = [_TEST + ", ".join(map(str, row)) for row in subject.data.generative_factors(shown).tolist()]
+    known = subject.known(shown)[0].tolist()
+    columns = [_TEST + (", ".join(map(str, row)) or str(number)) for number, row in zip(shown, known, strict=True)]
     found = {"reconstructions": Strips([pixels(images), pixels(again)], ["image", "reconstruction"], columns)}
     code = subject.in_chunks(model.encode, images[:1])[0]
     lows, highs = code_ranges(subject)

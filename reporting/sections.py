@@ -215,7 +215,7 @@ def latent_pairs(view: View, most: int = 3) -> list[tuple[int, int]]:
         planes = [(block[0], block[1]) for block in view.blocks if len(block) == 2]
         if planes:
             return planes[:most]
-    if view.codes.shape[1] < 2:
+    if view.codes.shape[1] < 2 or not view.factors.shape[1]:
         return []
     binned = np.stack([np.digitize(column, np.histogram_bin_edges(column, 20)[:-1]) for column in view.codes.T], axis=1)
     levels = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in view.factors.T], axis=1)

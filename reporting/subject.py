@@ -88,6 +88,21 @@ class Subject:
         """Of every state, int64 [N, K]."""
         return self.data.generative_factors(np.arange(len(self.data)))
 
+    def known(self, states: Array) -> tuple[Array, list[str], list[bool]]:
+        """What is known of states, to be shown: factors; of images without any the class, or nothing.
+
+        Returns:
+            Numbers [N, K], the names of the columns, and which of them go round.
+        """
+        try:
+            rows, space = self.data.generative_factors(states), self.data.factors
+        except UsageError:
+            labels = getattr(self.data, "labels", None)
+            if labels is None:
+                return np.empty((len(states), 0), dtype=np.int64), [], []
+            return labels[states][:, None], ["class"], [False]
+        return rows, list(space.names), [factor.kind == "cyclic" for factor in space.factors]
+
     def encode(self, states: Array, function: Callable[[torch.Tensor], torch.Tensor]) -> Array:
         """A function of the images of states; one background for all, where there are backgrounds."""
         pieces = np.split(states, range(_PIECE, len(states), _PIECE))

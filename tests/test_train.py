@@ -49,9 +49,9 @@ def refused(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model=rgrv"], "unknown model 'rgrv' (did you mean 'rgrvae'?); there are: betavae, dforward, forward"),
+        (["--model=rgrv"], "unknown model 'rgrv' (did you mean 'rgrvae'?); there are: annealedvae, betatcvae"),
         (["--model=vae", "--dataset=flat"], "unknown data set 'flat' (did you mean 'flatland'?); there are: "),
-        ([], "--model is missing; there are: betavae"),
+        ([], "--model is missing; there are: annealedvae"),
         (["--model=vae", "--gvae-gamma=3"], "unknown option --gvae-gamma for model 'vae'"),
         (["--model=rgrvae", "--group-structure", "c+", "x"], "unknown group structure letter 'x'; there are: 0, CN"),
         (["--model=rgrvae", "--group-structure"], "--group-structure is empty; letters are: 0, CN"),
@@ -222,15 +222,15 @@ def test_a_place_that_cannot_be_written(
 def test_a_loss_that_is_no_number_is_one_line_and_status_1(
     tmp_path: Path, tiny_arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bound = VAE.bound
+    whole = VAE.terms
 
-    def spoilt(self: VAE, posterior: Any, samples: Any, images: Any, step: int) -> Any:
-        terms = bound(self, posterior, samples, images, step)
+    def spoilt(self: VAE, batch: Any, step: int, generator: Any) -> Any:
+        terms = whole(self, batch, step, generator)
         if step >= 10:
             terms["kl"] = terms["kl"] * float("nan")
         return terms
 
-    monkeypatch.setattr(VAE, "bound", spoilt)
+    monkeypatch.setattr(VAE, "terms", spoilt)
     arguments = ["--model=vae", "--architecture=forward", *tiny_arguments, "--epochs=9", f"--log-dir={tmp_path}"]
     said = failure(arguments, capsys)
     assert "the loss is not finite at update 10: term 'kl' is nan; the last good checkpoint is " in said

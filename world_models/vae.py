@@ -105,9 +105,16 @@ class VAE(nn.Module):
         """The terms of the loss on a batch; ``"loss"`` is their weighted sum, which is minimised."""
         return self.objective.terms(self, batch.frames, step, generator)
 
-    def bound(self, posterior: Posterior, samples: Tensor | Draw, images: Tensor, step: int) -> Terms:
+    def bound(
+        self,
+        posterior: Posterior,
+        samples: Tensor | Draw,
+        images: Tensor,
+        step: int,
+        generator: torch.Generator | None = None,
+    ) -> Terms:
         """What the objective makes of ``images``, their posteriors and samples of these."""
-        return self.objective.loss(self.explained(posterior, samples, images), step)
+        return self.objective.loss(self.explained(posterior, samples, images), step, generator)
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Groups for the optimiser, each with its ``name`` and ``lr``."""

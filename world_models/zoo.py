@@ -310,6 +310,7 @@ preset(
     architecture="dense",
     activation="softplus",
     learning_rate=1e-4,
+    adam_beta1=0.5,
     batch_size=250,
 )
 preset(

@@ -112,7 +112,7 @@ def test_a_run_that_is_continued_stays_what_it_is(tmp_path: Path) -> None:
     [
         ([], r"^--model is missing; there are: annealedvae, .*vae$"),
         (["--model"], "argument --model: expected one argument"),
-        (["--model=rgrvea"], r"unknown model 'rgrvea' \(did you mean 'rgrvae'\?\); there are: annealedvae, betavae"),
+        (["--model=rgrvea"], r"unknown model 'rgrvea' \(did you mean 'rgrvae'\?\); there are: annealedvae, betatcvae"),
         (["--model=vae", "--dataset=flatlnd"], r"unknown data set 'flatlnd' \(did you mean 'flatland'\?\)"),
         (["--model=vae", "--latnts=3"], r"unknown option --latnts for model 'vae'.*did you mean latents\?"),
         (["--model=vae", "--batchsize", "3"], r"unknown option --batchsize .*did you mean batch-size\?"),

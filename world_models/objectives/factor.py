@@ -92,7 +92,7 @@ class Factor(Objective):
         with torch.no_grad():
             mixed = self.permuted(model.posterior(second).rsample(generator), generator)
         logits = self.discriminator(torch.cat([evidence.codes.detach(), mixed])).float()
-        truth = torch.arange(2, device=logits.device).repeat_interleave(torch.tensor([len(first), len(second)]))
+        truth = (torch.arange(len(logits), device=logits.device) >= len(first)).long()
         each = functional.cross_entropy(logits, truth, reduction="none")
         wrong = 0.5 * (each[: len(first)].mean() + each[len(first) :].mean())
         accuracy = (logits.argmax(1) == truth).float().mean()

@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "iwae": {"importance_samples": 3, "decoded_at_once": 7},
     "tc": {"sampling": "stratified"},
 }
+NEEDS: dict[str, dict[str, Any]] = {"ima": {"likelihood": "gaussian"}}
 GAUSSIAN_ALONE = ("dip-i", "dip-ii", "tc")
 
 
@@ -52,7 +53,8 @@ def build(name: str, latent: str = "euclidean", latents: int = 6, seed: int = 0)
         parts={"objective": part.options(**SMALL.get(name, {}))},
     )
     spec = MODELS["vae"]
-    options = spec.options(objective=name, latent=latent, latents=latents, architecture="forward")
+    needs = NEEDS.get(name, {})
+    options = spec.options(objective=name, latent=latent, latents=latents, architecture="forward", **needs)
     return spec.build(options, context)
 
 
@@ -65,7 +67,8 @@ def terms(model: Any, number: int = 8, step: int = 3, seed: int = 2) -> dict[str
 
 
 def trainer(tiny: Callable[..., Any], run: Path, name: str, epochs: int) -> Trainer:
-    assembly = tiny("vae", objective=name, latents=4, architecture="forward", steps=50, **SMALL.get(name, {}))
+    options = SMALL.get(name, {}) | NEEDS.get(name, {})
+    assembly = tiny("vae", objective=name, latents=4, architecture="forward", steps=50, **options)
     training, validation = assembly.loader("training"), assembly.loader("validation")
     return Trainer(assembly.model, training, validation, run, epochs=epochs, seed=0, clip_norm=1000.0, listener=Quiet())
 
@@ -165,7 +168,14 @@ def test_its_parameters_are_in_one_group_each(name: str) -> None:
         (
             "infovae",
             "info",
-            {"alpha": 0.5, "lambda_prior": 1.0, "mmd_scale": 1e4, "latents": 64, "bandwidth": "dim-squared"},
+            {
+                "alpha": 0.5,
+                "lambda_prior": 1.0,
+                "mmd_scale": 1e4,
+                "adam_beta1": 0.5,
+                "latents": 64,
+                "bandwidth": "dim-squared",
+            },
         ),
     ],
 )
