@@ -55,11 +55,18 @@ def evaluate_runs(
     paged: bool = False,
     figures: bool = False,
     reference: bool | None = None,
+    samples: Sequence[int] = (50,),
 ) -> dict[str, dict[str, float | None]]:
     """Measures runs one by one and prints the table; returns the flat values by run."""
     # A run and its checkpoint, or two ways of writing a path, are one: the first of them counts.
     distinct = list({run_directory(path).resolve(): path for path in reversed(paths)}.values())[::-1]
-    settings: dict[str, Any] = {"paged": paged, "figures": figures, "room": 1 / len(distinct), "reference": reference}
+    settings: dict[str, Any] = {
+        "paged": paged,
+        "figures": figures,
+        "room": 1 / len(distinct),
+        "reference": reference,
+        "samples": samples,
+    }
     found = [evaluate_run(path, names, told=_told, **settings) for path in distinct]
     compare(found)
     _say(found, "on held-out states; on all where a metric needs them", paged)
@@ -148,6 +155,15 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
         action="store_true",
         help="compute chance and ceiling of slow metrics too (two to three times as long)",
     )
+    parser.add_argument(
+        "--iwae",
+        nargs="+",
+        type=int,
+        action="extend",
+        default=[],
+        metavar="K",
+        help="bound the log-likelihood by so many samples of each posterior; several numbers, several bounds",
+    )
     parser.add_argument("--report", action="store_true", help="write report.html, which opens without a network")
     parser.add_argument("--figures", action="store_true", help="write figures/ into each run, as PNG and GIF")
     parser.add_argument(
@@ -177,20 +193,32 @@ def evaluate(arguments: list[str]) -> int:
         raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
     if files:
         return _evaluate_files(list({path.resolve(): path for path in reversed(files)}.values())[::-1], asked)
+    if few := [number for number in asked.iwae if number < 1]:
+        raise UsageError(f"--iwae takes numbers of samples, 1 or more, not {few[0]}")
     names = select(asked.metrics, available(), usual(asked.report))
+    if asked.iwae and "bound" not in names:
+        names = select([*names, "bound"], available(), [])
     for run in asked.runs:
         # All of them are looked at before the first is measured.
         if run.is_file() and not (run.parent.parent / "config.yaml").is_file():
             raise UsageError(f"{run} is neither a run directory nor a checkpoint in one")
         runs.read_config(run if run.is_dir() or not run.exists() else run.parent.parent)
-    evaluate_runs(asked.runs, names, paged=asked.report, figures=asked.figures, reference=asked.reference or None)
+    evaluate_runs(
+        asked.runs,
+        names,
+        paged=asked.report,
+        figures=asked.figures,
+        reference=asked.reference or None,
+        samples=sorted(set(asked.iwae)) or (50,),
+    )
     return 0
 
 
 def _evaluate_files(files: Sequence[Path], asked: argparse.Namespace) -> int:
     """Evaluates files of factors and codes."""
-    if asked.figures:
-        raise UsageError("--figures needs a run: a file of codes has no decoder")
+    for flag in ("figures", "iwae"):
+        if getattr(asked, flag):
+            raise UsageError(f"--{flag} needs a run: a file of codes has no decoder")
     tables = [read_codes(path) for path in files]
     known = known_names(all(table.blocks is not None for table in tables))
     slow = [name for name in known if is_slow(name)]

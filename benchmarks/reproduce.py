@@ -61,7 +61,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "angle error (rad)": ("angles.max", ".4f"),
     "independence": ("independence.independence", ".3f"),
     "D_LSBD": ("lsbd.held_out", ".4f"),
-    "disc in place after 20": ("prediction.within_20", ".1%"),
+    "object in place after 20": ("prediction.within_20", ".1%"),
 }
 
 BARS: dict[str, tuple[float, bool]] = {
@@ -69,9 +69,12 @@ BARS: dict[str, tuple[float, bool]] = {
     "angle error (rad)": (0.01, False),
     "independence": (0.98, True),
     "D_LSBD": (0.02, False),
-    "disc in place after 20": (0.95, True),
+    "object in place after 20": (0.95, True),
 }
 """What is asked of a seed, and whether more is better."""
+
+NOT_ASKED = {"rgrvae-sprites": ("D_LSBD",)}
+"""What an experiment does not have: D_LSBD needs the codes of all states, which are too many."""
 
 MOST_MINUTES, MOST_MEGABYTES = 10, 1000
 TIMED = ("rgrvae", "forward")
@@ -156,7 +159,8 @@ def meets(values: dict[str, float | None], label: str) -> bool:
 
 def missed(content: dict[str, Any]) -> list[str]:
     """The bars that a record does not meet."""
-    found = [label for label in COLUMNS if not meets(content["values"], label)]
+    asked = [label for label in COLUMNS if label not in NOT_ASKED.get(content["experiment"], ())]
+    found = [label for label in asked if not meets(content["values"], label)]
     if content["experiment"] in TIMED:
         found += ["minutes"] if content["seconds"] > 60 * MOST_MINUTES else []
         found += ["memory"] if content["peak_megabytes"] > MOST_MEGABYTES else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +12,7 @@ from .dsprites import DSprites, DSpritesOptions
 from .factors import FactorDataset
 from .flatland import FlatLandOptions
 from .ima_sprites import ImaSpritesDataset, ImaSpritesOptions
+from .images import ImageDataset, ImageOptions
 from .loader import Batch, WindowLoader
 from .mixings import Mixing
 from .mixtures import MixtureDataset
@@ -34,6 +36,8 @@ __all__ = [
     "FlatLandOptions",
     "ImaSpritesDataset",
     "ImaSpritesOptions",
+    "ImageDataset",
+    "ImageOptions",
     "Mixing",
     "MixtureDataset",
     "Noise",
@@ -54,6 +58,7 @@ __all__ = [
     "draw_uniform",
     "load",
     "make_noise",
+    "make_ready",
     "record_trajectory",
     "split_states",
     "still_images",
@@ -77,6 +82,23 @@ def build_dataset(
     spec = DATASETS[name]
     chosen = spec.options() if options is None else options
     return spec.build(chosen, NoiseOptions() if noise_options is None else noise_options, seed)
+
+
+def make_ready(name: str, options: Any, told: Callable[[int, int], object] | None = None) -> None:
+    """Makes what a data set makes only once, if it is not there: files of images, recorded games.
+
+    Args:
+        name: A name in ``DATASETS``.
+        options: An instance of that data set's options.
+        told: Called now and then with how much of it is done, and of how much.
+
+    Raises:
+        UsageError: Something is not there, or cannot be used.
+        OSError: A file is damaged, or cannot be written.
+    """
+    ready = DATASETS[name].ready
+    if ready is not None:
+        ready(options, told)
 
 
 def load(name: str = "flatland", *, seed: int = 0, **options: Any) -> FactorDataset:

@@ -15,6 +15,7 @@ from ..envs.registry import UsageError
 from ..envs.world import World
 from .noise import Noise, NoNoise
 from .randomness import numpy_generator, torch_generator
+from .splits import Split, split_states
 
 CACHE_BYTES = 256 * 2**20
 
@@ -57,6 +58,10 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
     def _count(self) -> int:
         """The number of items."""
         return self.factors.size
+
+    def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
+        """Training, validation and test items; see ``split_states``."""
+        return split_states(len(self), validation, test, seed)
 
     def __len__(self) -> int:
         return self._size

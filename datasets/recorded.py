@@ -265,6 +265,11 @@ class RecordedDataset(FactorDataset):
             raise UsageError("these rollouts record no factors")
         return self._table[numbers]
 
+    @cached_property
+    def rewards_so_far(self) -> NDArray[np.float64]:
+        """Sum of the rewards of the episode until each state was first recorded, float64 [S]."""
+        return self.rollouts.rewards_so_far[self.rows]
+
     def latent_to_index(self, latents: ArrayLike) -> Any:
         """The indices of states with these factors, int64 [N] (or one, for one row [K]).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,47 @@ class Split:
         return roles
 
 
+def split_classes(
+    labels: NDArray[np.int64],
+    roles: NDArray[np.int8] | None = None,
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: int = 0,
+) -> Split:
+    """Splits items so that each part has the same share of every class, to within an item or two.
+
+    Args:
+        labels: The class of each item, int64 [N].
+        roles: What each item is for, as ``Split.role`` says, where that is known; only parts that it leaves out are
+            drawn, from those for training.
+        validation: The share of the validation part among the items that are drawn from, in (0, 1).
+        test: Likewise.
+        seed: The same seed gives the same split.
+
+    Raises:
+        UsageError: A share is not in (0, 1), a part would be empty, or the seed is negative.
+    """
+    shares = {1: validation, 2: test}
+    _check_shares(validation, test)
+    found = np.zeros(len(labels), dtype=np.int8) if roles is None else roles.copy()
+    pool, rng = np.flatnonzero(found == 0), numpy_generator(seed, 0)
+    # Each class is spread evenly over [0, 1), in an order and from a beginning that are drawn; a part is an interval.
+    pool = pool[rng.permutation(len(pool))]
+    pool = pool[np.argsort(labels[pool], kind="stable")]
+    _, inverse, counts = np.unique(labels[pool], return_inverse=True, return_counts=True)
+    ranks = np.arange(len(pool)) - (np.cumsum(counts) - counts)[inverse]
+    order = pool[np.argsort((ranks + rng.random(len(counts))[inverse]) / counts[inverse], kind="stable")]
+    begin = 0
+    for role, share in shares.items():
+        if not (found == role).any():
+            end = begin + round(len(pool) * share)
+            found[order[begin:end]] = role
+            begin = end
+    parts = [np.flatnonzero(found == role) for role in range(3)]
+    _check_parts(len(labels), [len(part) for part in parts], validation, test)
+    return Split(*parts)
+
+
 def split_states(n: int, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
     """Splits ``n`` states at random.
 
@@ -47,18 +89,24 @@ def split_states(n: int, validation: float = 0.1, test: float = 0.1, seed: int =
     Raises:
         UsageError: A share is not in (0, 1), a part would be empty, or the seed is negative.
     """
+    _check_shares(validation, test)
+    held = round(n * validation), round(n * test)
+    counts = [n - sum(held), *held]
+    _check_parts(n, counts, validation, test)
+    order = numpy_generator(seed, 0).permutation(n).astype(np.int64)
+    return Split(*(np.sort(part) for part in np.split(order, np.cumsum(counts)[:2])))
+
+
+def _check_shares(validation: float, test: float) -> None:
     for name, share in (("validation", validation), ("test", test)):
         if not 0 < share < 1:
             raise UsageError(f"the {name} share of the states must lie between 0 and 1, got {share}")
-    counts = {"validation": round(n * validation), "test": round(n * test)}
-    counts = {"training": n - sum(counts.values()), **counts}
-    for name, count in counts.items():
+
+
+def _check_parts(n: int, counts: Sequence[int], validation: float, test: float) -> None:
+    for name, count in zip(("training", "validation", "test"), counts, strict=True):
         if count < 1:
             raise UsageError(
                 f"the split of {n} states leaves the {name} part empty (validation {validation}, test {test});"
                 " every part needs a state"
             )
-    order = numpy_generator(seed, 0).permutation(n).astype(np.int64)
-    ends = counts["training"], counts["training"] + counts["validation"]
-    train, held, tested = (np.sort(part) for part in np.split(order, ends))
-    return Split(train, held, tested)

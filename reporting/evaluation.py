@@ -78,6 +78,7 @@ def evaluate_run(
     figures: bool = False,
     room: float = 1.0,
     reference: bool | None = None,
+    samples: Sequence[int] = (50,),
     told: Callable[[str], object] = silent,
 ) -> Measured:
     """Measures a run, writes its ``metrics.json``, and puts the scores beside its training curves.
@@ -91,10 +92,11 @@ def evaluate_run(
         figures: Whether to write pictures into the run directory.
         room: The share of the page that the run's explorer may take.
         reference: As in ``metrics.compute``: whether chance and ceiling are found by computing.
+        samples: Of each posterior, for importance-weighted bounds.
         told: Called with the name of each metric before it is computed, and with lines on what takes long.
     """
     assembly = load_run(run)
-    subject, place = Subject(assembly), run_directory(run)
+    subject, place = Subject(assembly, samples), run_directory(run)
     if not os.access(place, os.W_OK):
         raise runs.RunError(f"{place} cannot be written to: copy the run to where its results may lie")
     results = measure_subject(subject, names, told, reference)

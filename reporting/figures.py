@@ -23,6 +23,8 @@ Pixels = NDArray[np.uint8]
 _GREY = 128
 _SHOWN = 10  # reconstructions in a row
 _STEPS = 11  # decoded images along a latent
+_TEST = "test state "
+_PATHS = 4  # between pairs of reconstructed images
 _REPEATS = 15  # times that an action is taken in its row
 
 
@@ -58,7 +60,8 @@ def strips(subject: Subject) -> dict[str, Strips]:
     shown = states[np.linspace(0, len(states) - 1, min(_SHOWN, len(states))).round().astype(int)]
     images = subject.images(shown, 6)
     again = subject.in_chunks(lambda batch: model.decode(model.encode(batch)), images)
-    columns = ["test state " + ", ".join(map(str, row)) for row in subject.data.generative_factors(shown).tolist()]
+    known = subject.known(shown)[0].tolist()
+    columns = [_TEST + (", ".join(map(str, row)) or str(number)) for number, row in zip(shown, known, strict=True)]
     found = {"reconstructions": Strips([pixels(images), pixels(again)], ["image", "reconstruction"], columns)}
     code = subject.in_chunks(model.encode, images[:1])[0]
     lows, highs = code_ranges(subject)
@@ -72,6 +75,16 @@ def strips(subject: Subject) -> dict[str, Strips]:
         f"latent {latent}: {low:.2g} to {high:.2g}" for latent, (low, high) in enumerate(zip(lows, highs, strict=True))
     ]
     found["traversals"] = Strips(rows, names, span)
+    space = getattr(model, "latent", None)
+    if space is not None and len(shown) > 1:
+        rows, names = [], []
+        codes = subject.in_chunks(model.encode, images)
+        for first in range(0, min(len(shown), 2 * _PATHS) - 1, 2):
+            ends = (codes[place].repeat(_STEPS, 1) for place in (first, first + 1))
+            rows.append(decoded(model, space.interpolate(*ends, torch.linspace(0.0, 1.0, _STEPS))))
+            length = float(space.distance(codes[first : first + 1], codes[first + 1 : first + 2]))
+            names.append(f"{columns[first]} to {columns[first + 1].removeprefix(_TEST)}: length {length:.2g}")
+        found["geodesics"] = Strips(rows, names, [f"{share:.0%} of the way" for share in np.linspace(0, 1, _STEPS)])
     if subject.group is not None:
         matrices = subject.group.matrices().detach().double().numpy()
         axes, moves = orbit_axes(matrices)

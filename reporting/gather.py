@@ -114,7 +114,7 @@ def view_of_run(
         drawn = curves(run)
     except DamagedEvents as error:
         drawn, damaged["training"] = {}, str(error)
-    factors = subject.data.factors
+    rows, names_of_factors, cyclic = subject.known(subject.states)
     turned = None
     if subject.group is not None and not np.array_equal(subject.block_codes, subject.codes):
         turned = subject.block_codes
@@ -122,10 +122,10 @@ def view_of_run(
         label,
         run,
         results,
-        subject.factors[subject.states],
+        rows,
         subject.codes,
-        list(factors.names),
-        [factor.kind == "cyclic" for factor in factors.factors],
+        names_of_factors,
+        cyclic,
         [action.name for action in subject.world.actions],
         subject.assembly.options.flat(),
         environment,

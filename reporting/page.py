@@ -19,11 +19,18 @@ _COLOURS = 64
 _CAPTIONS = {
     "reconstructions": ("Reconstructions", "Held-out states above, what the model decodes from their codes below."),
     "traversals": ("Traversals", "One latent moved over its range, the others as in the first reconstruction."),
+    "geodesics": (
+        "Geodesics",
+        "The shortest way between the codes of two held-out states, in the latent space's geometry.",
+    ),
     "actions": ("Actions", "Each learnt action taken again and again, decoded from the code alone."),
 }
 _SCORES = "What was measured, and what knowing nothing and a perfect code would score."
 _MATRICES = "What each learnt action does to a code, the angles of its planes, and the nearest orders."
 _ROLLOUTS = "Predictions from codes alone, against the number of actions ahead."
+_TRADE_OFFS = (
+    "Held-out images: the bound on their likelihood, and what codes tell of them. No run beats one on a front."
+)
 _DETAILS = "Rows, columns and numbers as the metrics saw them."
 _LATENTS = "Codes of states, coloured by what the states are."
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -41,6 +48,7 @@ def build(views: Sequence[View]) -> str:
         *((name, *said, strip_rows(views, name)) for name, said in _CAPTIONS.items()),
         ("matrices", "Learnt matrices", _MATRICES, sections.learnt_maps(views)),
         ("rollouts", "Rollouts", _ROLLOUTS, sections.rollouts(views)),
+        ("trade-offs", "Information and consistency", _TRADE_OFFS, sections.trade_offs(views)),
         ("details", "Matrices behind the scores", _DETAILS, sections.heat_maps(views)),
         ("latents", "Latents by factor", _LATENTS, sections.scatters(views)),
         ("training", "Training", "", sections.damaged(views, "training") + sections.training(views)),

@@ -15,6 +15,7 @@ from .gather import Map, View
 from .measures import BLOCKS
 from .scores import UNREFERENCED, Score, number_text, scores, slow_without_reference
 from .subject import Array
+from .trade_offs import on_a_front
 
 _LARGEST = 48  # a matrix with more rows or columns is not drawn
 _NO_MATRIX = {"blocks"}  # lists of code dimensions, which name the rows of others
@@ -214,7 +215,7 @@ def latent_pairs(view: View, most: int = 3) -> list[tuple[int, int]]:
         planes = [(block[0], block[1]) for block in view.blocks if len(block) == 2]
         if planes:
             return planes[:most]
-    if view.codes.shape[1] < 2:
+    if view.codes.shape[1] < 2 or not view.factors.shape[1]:
         return []
     binned = np.stack([np.digitize(column, np.histogram_bin_edges(column, 20)[:-1]) for column in view.codes.T], axis=1)
     levels = np.stack([np.unique(column, return_inverse=True)[1].reshape(-1) for column in view.factors.T], axis=1)
@@ -293,6 +294,27 @@ def rollouts(views: Sequence[View]) -> str:
         if drawn := charts.lines(series, label, "actions ahead", low, high):
             cards.append(f"<figure><figcaption>{escape(label)}</figcaption>{drawn}</figure>")
     return f'<div class="cards">{"".join(cards)}</div>' if cards else ""
+
+
+def trade_offs(views: Sequence[View]) -> str:
+    """Consistency with the data against information in the codes, of the runs that have both."""
+    points = []
+    for view in views:
+        found = {result.name: result.values for result in view.results}
+        bound, told = found.get("bound", {}).get("elbo"), found.get("information", {}).get("lower")
+        if bound is not None and told is not None:
+            points.append((view.label, -bound, told))
+    if len(points) < 2:
+        return ""
+    labels, costs, gains = zip(*points, strict=True)
+    best = on_a_front(costs, gains)
+    drawn = charts.scatter(costs, gains, best, "Information against consistency", ("negative ELBO", "information"))
+    rows = [
+        [escape(label), number_text(cost), number_text(gain), "yes" if front else "no"]
+        for label, cost, gain, front in zip(labels, costs, gains, best, strict=True)
+    ]
+    listed = table(["run", "negative ELBO (nats)", "information (nats)", "on a front"], rows)
+    return f'<div class="cards"><figure class="fit">{drawn}</figure></div>{listed}'
 
 
 def training(views: Sequence[View]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -47,10 +47,11 @@ class Subject:
 
     Args:
         assembly: The run.
+        samples: Of each posterior, for importance-weighted bounds of the likelihood: one bound for each number.
     """
 
-    def __init__(self, assembly: Assembly) -> None:
-        self.assembly = assembly
+    def __init__(self, assembly: Assembly, samples: Sequence[int] = (50,)) -> None:
+        self.assembly, self.samples = assembly, tuple(samples)
         self.model, self.data, self.world = assembly.model, assembly.data, assembly.data.world
         self.group = self.model if isinstance(self.model, GroupVAE) else None
         self.latents = self.group.group_latents if self.group else self._code_size()
@@ -86,6 +87,21 @@ class Subject:
     def factors(self) -> Array:
         """Of every state, int64 [N, K]."""
         return self.data.generative_factors(np.arange(len(self.data)))
+
+    def known(self, states: Array) -> tuple[Array, list[str], list[bool]]:
+        """What is known of states, to be shown: factors; of images without any the class, or nothing.
+
+        Returns:
+            Numbers [N, K], the names of the columns, and which of them go round.
+        """
+        try:
+            rows, space = self.data.generative_factors(states), self.data.factors
+        except UsageError:
+            labels = getattr(self.data, "labels", None)
+            if labels is None:
+                return np.empty((len(states), 0), dtype=np.int64), [], []
+            return labels[states][:, None], ["class"], [False]
+        return rows, list(space.names), [factor.kind == "cyclic" for factor in space.factors]
 
     def encode(self, states: Array, function: Callable[[torch.Tensor], torch.Tensor]) -> Array:
         """A function of the images of states; one background for all, where there are backgrounds."""

@@ -21,10 +21,10 @@ from ..datasets.loader import WindowLoader
 from ..datasets.noise import NoiseOptions, background_files
 from ..datasets.randomness import torch_generator
 from ..datasets.recorded import RecordedDataset
-from ..datasets.splits import Split, split_states
+from ..datasets.splits import Split
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
-from . import runs
+from . import lie, runs  # noqa: F401 (lie enters its model)
 from .actions.procrustes import Procrustes
 from .group import GroupVAE
 from .objectives import OBJECTIVES
@@ -140,7 +140,7 @@ def read_options(
             raise UsageError(f"{kind} must be a name, not {name!r}")
     own = dict(spec.defaults)
     if issubclass(spec.options, GroupOptions):
-        own = base_defaults(named.get("base_model", spec.options.base_model)) | own
+        own = base_defaults(named.get("base_model", spec.options.base_model)) | {"beta": 1.0} | own
     types: dict[str, type[Any]] = {
         "model": spec.options,
         "dataset": DATASETS[dataset].options,
@@ -295,7 +295,9 @@ class Assembly:
         starts = self.transitions.windows(length, allowed)
         if part == "validation":
             states, _ = self.transitions.gather(starts, length)
-            starts = starts[(role[states] == 1).any(1)][:512]
+            starts = starts[(role[states] == 1).any(1)]
+            # From all over: the first ones may be of one class.
+            starts = starts[np.linspace(0, len(starts) - 1, min(512, len(starts))).astype(np.int64)]
         if not len(starts):
             raise UsageError(
                 f"no {part} window of {length} transitions: raise --steps, or lower --window or the held-out shares"
@@ -345,8 +347,7 @@ def assemble(options: Options) -> Assembly:
         raise UsageError(f"--offset must be 1 or more, not {data_options.offset}")
     dataset, offset = _read_offset(options)
     data = build_dataset(options.dataset_name, dataset, noise, run.seed)
-    shares = data_options.validation_split, data_options.test_split, run.seed
-    split = data.split(*shares) if isinstance(data, RecordedDataset) else split_states(len(data), *shares)
+    split = data.split(data_options.validation_split, data_options.test_split, run.seed)
     context = Context(
         data.world,
         data_options.noise_name == "background",

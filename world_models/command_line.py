@@ -22,7 +22,7 @@ import tyro
 import yaml
 
 from ..datasets import DATASETS
-from ..datasets.registry import is_path
+from ..datasets.registry import absolute
 from ..envs.registry import Registry, UsageError, nearest
 from . import runs
 from .assembly import Options, fill_options, make_options, options_of_run, read_options
@@ -74,8 +74,8 @@ def read_request(arguments: list[str]) -> Request:
         config = runs.read_config(resume)
         for name in ("model", "dataset"):
             asked, kept = getattr(named, name), config.get(name)
-            if name == "dataset" and asked is not None and is_path(asked):
-                asked = os.path.abspath(asked)
+            if name == "dataset" and asked is not None:
+                asked = absolute(asked)
             if asked is not None and asked != kept:
                 raise UsageError(f"--resume {resume} continues {name} {kept!r}; --{name} {asked} cannot change that")
     for file in named.config:
@@ -88,9 +88,8 @@ def read_request(arguments: list[str]) -> Request:
         if not isinstance(config.get(name, ""), str):
             raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
     model = named.model or config.get("model")
-    dataset = named.dataset or config.get("dataset") or "flatland"
-    if is_path(dataset):
-        dataset = os.path.abspath(dataset)  # the run is to find it again from anywhere
+    # Absolute, so that the run finds it again from anywhere.
+    dataset = absolute(named.dataset or config.get("dataset") or "flatland")
     if model is None:
         if help_asked:
             raise HelpAsked(overview())
@@ -200,7 +199,8 @@ def overview() -> str:
     return (
         "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n\n"
         f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n"
-        "  or the path of a file of recorded rollouts (.h5), or of a folder of them\n\n"
+        "  or the path of a file of recorded rollouts (.h5), or of a folder of them\n"
+        "  or folder:PATH, a folder of images\n\n"
         f"{parts}"
         "  --config FILE    options from a YAML file; may be given several times, later ones win\n"
         "  --plugin MODULE  import a module (or .py file) that registers more worlds, data sets or models\n"

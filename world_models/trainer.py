@@ -122,7 +122,7 @@ class Trainer:
         self.progress = Progress()
         groups = model.parameter_groups()
         self.base_rates = [float(group["lr"]) for group in groups]  # type: ignore[arg-type]
-        optimizer = torch.optim.Adam(groups)
+        optimizer = torch.optim.Adam(groups, betas=(model.adam_beta1, 0.999))
         self.wrapped, self.optimizer = self.fabric.setup(model, optimizer)
         self.wrapped.mark_forward_method("terms")
 

@@ -12,6 +12,8 @@ from .networks import Architecture, ImageShape, build_networks
 from .objectives import Evidence, Objective
 from .objectives.base import Terms
 
+__all__ = ["VAE", "Terms"]
+
 
 class VAE(nn.Module):
     """A world model of single images, and the base of those that act.
@@ -30,6 +32,8 @@ class VAE(nn.Module):
 
     window = 0
     """Transitions that follow one another in a training window; 0 asks for single images."""
+    adam_beta1 = 0.9
+    """Adam's decay of the mean gradient, of all groups that do not say otherwise."""
 
     def __init__(
         self,
@@ -101,9 +105,16 @@ class VAE(nn.Module):
         """The terms of the loss on a batch; ``"loss"`` is their weighted sum, which is minimised."""
         return self.objective.terms(self, batch.frames, step, generator)
 
-    def bound(self, posterior: Posterior, samples: Tensor | Draw, images: Tensor, step: int) -> Terms:
+    def bound(
+        self,
+        posterior: Posterior,
+        samples: Tensor | Draw,
+        images: Tensor,
+        step: int,
+        generator: torch.Generator | None = None,
+    ) -> Terms:
         """What the objective makes of ``images``, their posteriors and samples of these."""
-        return self.objective.loss(self.explained(posterior, samples, images), step)
+        return self.objective.loss(self.explained(posterior, samples, images), step, generator)
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Groups for the optimiser, each with its ``name`` and ``lr``."""

@@ -18,7 +18,7 @@ from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
 from .group import GroupVAE
-from .latents import LATENTS
+from .latents import LATENTS, LatentSpace
 from .likelihoods import LIKELIHOODS
 from .networks import ARCHITECTURES
 from .objectives import OBJECTIVES, Divergence, Setting
@@ -125,6 +125,8 @@ class VAEOptions:
     """Reconstruction term; train.py --help lists them."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
+    adam_beta1: float = 0.9
+    """Adam's decay of the mean gradient."""
     batch_size: int = 64
     """Transitions in a batch (images, for models of single images)."""
     epochs: int = 20
@@ -229,6 +231,8 @@ def _not_negative(**numbers: float | None) -> None:
 def _check(options: VAEOptions) -> None:
     if options.lr_scheduler != "exp":
         _refuse_unread(options, ("lr_scheduler_gamma",), f"by --lr-scheduler {options.lr_scheduler}")
+    if not 0 <= options.adam_beta1 < 1:
+        raise UsageError(f"--adam-beta1 must be at least 0 and below 1, not {options.adam_beta1}")
     _positive(
         latents=options.latents,
         learning_rate=options.learning_rate,
@@ -247,19 +251,29 @@ def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:
             raise UsageError(f"--{name.replace('_', '-')} is not read {why}")
 
 
-def _plain(options: VAEOptions, context: Context) -> VAE:
+def vae(options: VAEOptions, context: Context, kind: type[VAE] = VAE, space: LatentSpace | None = None) -> VAE:
+    """A model of single images, made of the parts that its options name.
+
+    Args:
+        options: Its options.
+        context: What it is built for.
+        kind: Its class.
+        space: Its latent space; None: the one that the options name.
+    """
     _check(options)
     shape = context.world.image_shape
-    space = context.build("latent", options.latent, options.latents)
-    built = VAE(
+    space = context.build("latent", options.latent, options.latents) if space is None else space
+    setting = Setting(space, context.images, context.generator, options.batch_size)
+    built = kind(
         shape,
         space,
         context.build("architecture", options.architecture),
         context.build("likelihood", options.likelihood, shape),
-        context.build("objective", options.objective, Setting(space, context.images, context.generator)),
+        context.build("objective", options.objective, setting),
         options.learning_rate,
         context.generator,
     )
+    built.adam_beta1 = options.adam_beta1
     built.objective.check(built)
     return built
 
@@ -272,12 +286,47 @@ def preset(name: str, summary: str, **defaults: Any) -> None:
         summary: One line for ``--help``: what it is, and whose.
         defaults: The parts, and options of the model and of these parts, that have another default than elsewhere.
     """
-    model(name, VAEOptions, summary, **defaults)(_plain)
+    model(name, VAEOptions, summary, **defaults)(vae)
 
 
 preset("vae", "variational auto-encoder (Kingma and Welling 2014)")
 preset("betavae", "beta-VAE, weighted divergence (Higgins et al. 2017)", beta=4.0)
 preset("annealedvae", "beta-VAE with a growing capacity (Burgess et al. 2018, arXiv 1804.03599)", objective="capacity")
+preset(
+    "factorvae",
+    "FactorVAE, total correlation by a discriminator (Kim and Mnih 2018, arXiv 1802.05983)",
+    objective="factor",
+    learning_rate=1e-4,
+    batch_size=128,
+)
+preset("dipvae-i", "DIP-VAE-I, uncorrelated posterior means (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-i")
+preset("dipvae-ii", "DIP-VAE-II, uncorrelated codes (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-ii")
+preset("betatcvae", "beta-TCVAE, weighted total correlation (Chen et al. 2018, arXiv 1802.04942)", objective="tc")
+preset(
+    "infovae",
+    "InfoVAE, codes compared with the prior by MMD (Zhao et al. 2017, arXiv 1706.02262)",
+    objective="info",
+    latents=64,
+    architecture="dense",
+    activation="softplus",
+    learning_rate=1e-4,
+    adam_beta1=0.5,
+    batch_size=250,
+)
+preset(
+    "lagvae",
+    "mutual information under constraints, multipliers learnt (Zhao et al. 2018, arXiv 1806.06514)",
+    objective="lagrangian",
+    bandwidth="dim-squared",
+    unbiased=False,
+    sampled_kl=True,
+    latents=64,
+    architecture="dense",
+    activation="softplus",
+    learning_rate=1e-4,
+    adam_beta1=0.5,
+    batch_size=250,
+)
 preset(
     "imavae",
     "VAE with a nearly deterministic decoder (Reizinger et al. 2022, arXiv 2206.02416)",
@@ -378,7 +427,7 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
     if likelihood.channels is not None:
         raise UsageError(f"--likelihood {options.likelihood} is for models of single images, not for those of actions")
     architecture = context.build("architecture", options.architecture)
-    return GroupVAE(
+    group = GroupVAE(
         shape,
         latents=options.latents,
         static_latents=static,
@@ -395,6 +444,8 @@ def _group_model(options: GroupOptions, context: Context, estimator: str) -> Gro
         generator=context.generator,
         latent=space,
     )
+    group.adam_beta1 = options.adam_beta1
+    return group
 
 
 _TURNS = ("c", "c+", "c-", "cn", "0", "d", "ddn")
@@ -408,7 +459,7 @@ def base_defaults(name: str) -> dict[str, Any]:
         UsageError: There is no such model, or it is of another kind.
     """
     spec = MODELS[name]
-    if spec.build is not _plain:
+    if spec.build is not vae:
         raise UsageError(f"--base-model {name} is not a model of single images; vae and betavae are")
     chosen = spec.defaults.get("objective", VAEOptions.objective)
     known = {each.name for each in dataclasses.fields(OBJECTIVES[chosen].options)}

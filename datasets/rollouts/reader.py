@@ -126,7 +126,7 @@ def _read_seeds(file: h5py.File, path: Path) -> IntArray:
     return seeds
 
 
-class _Chunks:
+class Chunks:
     """The rows of one data set, chunk by chunk.
 
     Where a chunk lies is asked of HDF5 once, for all of them; it is then read from the file and decompressed without
@@ -238,7 +238,7 @@ class Rollouts:
             raise UsageError("no rollout file is given")
         self.headers: list[Header] = []
         self._open: list[h5py.File | None] = [None] * len(self.files)
-        self._chunks: dict[tuple[int, str], _Chunks] = {}
+        self._chunks: dict[tuple[int, str], Chunks] = {}
         self._cache: dict[str, NDArray[Any]] = {}
         self._pid = os.getpid()
         offsets, seeds, begins = [np.zeros(1, dtype=np.int64)], [], [0]
@@ -445,11 +445,11 @@ class Rollouts:
             self._reader(number, column).gather(rows[places] - self._begins[number], part)
             out[places] = part
 
-    def _reader(self, number: int, column: str) -> _Chunks:
+    def _reader(self, number: int, column: str) -> Chunks:
         file = self._file(number)
         key = (number, column)
         if key not in self._chunks:
-            self._chunks[key] = _Chunks(file[column], self.files[number])
+            self._chunks[key] = Chunks(file[column], self.files[number])
         return self._chunks[key]
 
     def _file(self, number: int) -> h5py.File:
@@ -489,6 +489,14 @@ class Rollouts:
             np.add.reduceat(self.all("reward"), self.offsets[:-1]) if self.episodes else np.zeros(0)
         )
         return sums
+
+    @cached_property
+    def rewards_so_far(self) -> NDArray[np.float64]:
+        """Sum of the rewards of the episode until each row's observation was seen, float64 [rows]."""
+        rewards = self.all("reward").astype(np.float64)
+        before = np.cumsum(rewards) - rewards
+        found: NDArray[np.float64] = before - np.repeat(before[self.offsets[:-1]], np.diff(self.offsets))
+        return found
 
 
 def each_array(part: Any, take: Callable[[Any], Any]) -> Any:

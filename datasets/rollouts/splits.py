@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,11 @@ class EpisodeSplit:
     test_rows: IntArray
 
 
-def frame_numbers(rollouts: Rollouts, columns: Sequence[str] | None = None) -> IntArray:
+def frame_numbers(
+    rollouts: Rollouts,
+    columns: Sequence[str] | None = None,
+    shown: Callable[[NDArray[Any]], NDArray[Any]] | None = None,
+) -> IntArray:
     """A number for each row, the same for rows that hold the same; in the order of their first occurrence.
 
     Rows are compared by the first 128 bits of the SHA-256 of their content, so that frames need not be in memory.
@@ -48,6 +53,7 @@ def frame_numbers(rollouts: Rollouts, columns: Sequence[str] | None = None) -> I
     Args:
         rollouts: The recordings; they are read once from beginning to end.
         columns: What is compared; None for the observations.
+        shown: What is made of the rows of each column before; None: nothing.
 
     Returns:
         int64 [rows]: 0 to the number of different rows - 1.
@@ -60,7 +66,11 @@ def frame_numbers(rollouts: Rollouts, columns: Sequence[str] | None = None) -> I
     step = max(1, 2**24 // sum(max(1, rollouts.columns[name].row_bytes) for name in names))
     for start in range(0, len(rollouts), step):
         rows = np.arange(start, min(start + step, len(rollouts)))
-        parts = [rollouts.read(name, rows).reshape(len(rows), -1).view(np.uint8) for name in names]
+        read = [rollouts.read(name, rows) for name in names]
+        parts = [
+            np.ascontiguousarray(each if shown is None else shown(each)).reshape(len(rows), -1).view(np.uint8)
+            for each in read
+        ]
         for place, row in enumerate(zip(*parts, strict=True)):
             digest = hashlib.sha256(row[0])
             for part in row[1:]:

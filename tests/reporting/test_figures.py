@@ -33,7 +33,7 @@ def test_a_png_with_fewer_colours_is_nearly_the_same(channels: int, off: int) ->
 
 
 def test_the_files_of_a_run(reported: dict[str, Any]) -> None:
-    for name, kinds in (("rgrvae", 3), ("vae", 2)):
+    for name, kinds in (("rgrvae", 4), ("vae", 3)):
         folder = reported[name].run / "figures"
         found = reported[name].view.strips
         assert len(found) == kinds
@@ -43,7 +43,12 @@ def test_the_files_of_a_run(reported: dict[str, Any]) -> None:
         for kind, strip in found.items():
             moving = Image.open(folder / f"{kind}.gif")
             longest = max(map(len, strip.rows))
-            steps = {"reconstructions": 2, "traversals": 2 * longest - 2, "actions": longest}
+            steps = {
+                "reconstructions": 2,
+                "traversals": 2 * longest - 2,
+                "geodesics": 2 * longest - 2,
+                "actions": longest,
+            }
             # A frame like the one before is shown longer instead of twice.
             assert 1 < moving.n_frames <= steps[kind]
             still = Image.open(folder / f"{kind}.png")

@@ -86,6 +86,38 @@ def test_the_contrast_of_a_decoder_is_that_of_its_jacobians(reported: dict[str, 
     assert result.n == len(subject.tested)
 
 
+def test_bounds_and_information_of_a_run(reported: dict[str, Any]) -> None:
+    subject = Subject(reported["vae"].subject.assembly, samples=(1, 20))
+    bound, information = measures.measure_subject(subject, ["bound", "information"])
+    assert list(bound.values) == ["elbo", "iwae_1", "iwae_20"]
+    assert bound.values["iwae_20"] > bound.values["iwae_1"] - 0.5
+    assert 0 <= information.values["lower"] <= information.values["upper"] + 1e-6
+    assert information.values["lower"] <= np.log(information.n) + 1e-6
+    assert information.values["active_units"] == sum(information.details["active"])
+    (named,) = measures.measure_subject(reported["rgrvae"].subject, ["bound"])
+    assert list(named.values) == ["elbo", "iwae_50"]
+
+
+def test_what_is_no_likelihood_has_no_bound(tiny: Any) -> None:
+    subject = Subject(tiny("vae", latents=4, architecture="forward", likelihood="squared"))
+    (result,) = measures.measure_subject(subject, ["bound"])
+    assert result.reason == "Squared is no likelihood, so there is nothing to bound"
+
+
+def test_a_hierarchy_is_a_level_that_goes_with_reward(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(tiny("vae", latents=4, architecture="forward"))
+    (none,) = measures.measure_subject(subject, ["hierarchy"])
+    assert none.reason == "no rewards were recorded with these images"
+    rewards = np.arange(49, dtype=np.float64)
+    monkeypatch.setattr(subject.data, "rewards_so_far", rewards, raising=False)
+    codes = torch.zeros(len(subject.tested), 4)
+    codes[:, 0], codes[:, 2] = torch.arange(len(subject.tested)) % 2, torch.from_numpy(50 - rewards[subject.tested])
+    monkeypatch.setattr(subject.model, "encode", lambda images: codes)
+    (found,) = measures.measure_subject(subject, ["hierarchy"])
+    assert found.values["correlation"] == pytest.approx(-1.0, abs=1e-6)
+    assert found.details["by_factor"][1] == 0.0 and abs(found.details["by_factor"][2]) == pytest.approx(1.0, abs=1e-6)
+
+
 def test_deviations_reach_the_metric_that_reads_them(reported: dict[str, Any]) -> None:
     subject = reported["vae"].subject
     (result,) = measures.measure_subject(subject, ["rmig"])

@@ -26,6 +26,7 @@ SECTIONS = {
     "explorer",
     "reconstructions",
     "traversals",
+    "geodesics",
     "actions",
     "matrices",
     "rollouts",
@@ -160,6 +161,18 @@ def test_several_runs_are_compared(reported: dict[str, Any], tmp_path: Path) -> 
     numbers = [float(cell) for cell in re.findall(r"<td>([^<]*)</td>", cells[1])[:4]]
     assert numbers == pytest.approx([np.mean(values), np.std(values, ddof=1), *values], rel=1e-3)
     assert "<mark>model</mark>" in text and "<mark>period</mark>" not in text
+
+
+def test_runs_with_bounds_show_what_their_codes_cost(reported: dict[str, Any]) -> None:
+    views = []
+    for label, elbo, told in (("a & b", -10.0, 3.0), ("c", -11.0, 2.0), ("d", -12.0, 2.5)):
+        results = [MetricResult("bound", {"elbo": elbo}), MetricResult("information", {"lower": told})]
+        views.append(replace(reported["vae"].view, label=label, results=results))
+    text = page.build(views)
+    assert read(text).wrong == [] and "trade-offs" in read(text).ids
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td><td>(yes|no)</td>', text)
+    assert [(row[0], row[3]) for row in rows] == [("a &amp; b", "yes"), ("c", "yes"), ("d", "no")]
+    assert "trade-offs" not in read(page.build(views[:1])).ids
 
 
 def test_a_sheet_that_would_be_too_large_is_made_smaller() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from equiworld.envs import UsageError
 from equiworld.world_models import runs
 from equiworld.world_models.assembly import assemble, load_run, options_from_config, read_options, start_from
 from equiworld.world_models.runs import RunError
+from equiworld.world_models.zoo import MODELS, PARTS
 
 
 def test_the_configuration_says_it_all(tiny: Callable[..., Any], tmp_path: Path) -> None:
@@ -31,8 +34,18 @@ def test_the_configuration_says_it_all(tiny: Callable[..., Any], tmp_path: Path)
 
 
 def test_no_two_parts_have_an_option_of_one_name() -> None:
-    for model in ("vae", "betavae", "forward", "dforward", "rgrvae"):
-        assert list(read_options(model, "flatland")) == ["model", "dataset", "data", "run"]
+    for model in MODELS:
+        types, _ = read_options(model, "flatland", {})
+        assert list(types)[:4] == ["model", "dataset", "data", "run"]
+        assert set(types) <= {"model", "dataset", "data", "run", *PARTS}
+
+
+@pytest.mark.parametrize("kinds", itertools.combinations(PARTS, 2))
+def test_parts_that_can_be_chosen_together_have_no_option_of_one_name(kinds: tuple[str, str]) -> None:
+    first, second = (
+        {f.name for n in PARTS[kind] for f in dataclasses.fields(PARTS[kind][n].options)} for kind in kinds
+    )
+    assert not first & second
 
 
 def test_an_unknown_key_names_the_nearest() -> None:

@@ -69,9 +69,9 @@ def test_later_files_win_over_earlier_ones_and_the_command_line_over_all(tmp_pat
     two = write(tmp_path, "two.yaml", "beta: 3.5\nbatch_size: 8\n")
     options = read_request([f"--config={one}", "--config", two, "--batch-size=7"]).options
     assert options.model_name == "betavae"
-    assert (options.model.latents, options.model.beta, options.model.batch_size) == (3, 3.5, 7)
+    assert (options.model.latents, options.parts["objective"].beta, options.model.batch_size) == (3, 3.5, 7)
     assert (options.model.epochs, options.run.evaluate) == (4, False)
-    assert read_request([f"--config={two}", f"--config={one}"]).options.model.beta == 2.5
+    assert read_request([f"--config={two}", f"--config={one}"]).options.parts["objective"].beta == 2.5
     assert read_request([f"--config={one}", "--evaluate", "--model=betavae"]).options.run.evaluate
 
 
@@ -110,13 +110,13 @@ def test_a_run_that_is_continued_stays_what_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], r"^--model is missing; there are: betavae, .*vae$"),
+        ([], r"^--model is missing; there are: annealedvae, .*vae$"),
         (["--model"], "argument --model: expected one argument"),
-        (["--model=rgrvea"], r"unknown model 'rgrvea' \(did you mean 'rgrvae'\?\); there are: betavae, dforward"),
+        (["--model=rgrvea"], r"unknown model 'rgrvea' \(did you mean 'rgrvae'\?\); there are: annealedvae, betavae"),
         (["--model=vae", "--dataset=flatlnd"], r"unknown data set 'flatlnd' \(did you mean 'flatland'\?\)"),
         (["--model=vae", "--latnts=3"], r"unknown option --latnts for model 'vae'.*did you mean latents\?"),
         (["--model=vae", "--batchsize", "3"], r"unknown option --batchsize .*did you mean batch-size\?"),
-        (["--model=vae", "--beta=3"], "unknown option --beta for model 'vae' on 'flatland'"),
+        (["--model=vae", "--gamma=3"], "unknown option --gamma for model 'vae' on 'flatland'"),
         (["--model=betavae", "--group-structure", "c"], "unknown option --group-structure for model 'betavae'"),
         (["--model=forward", "--estimator=exact"], "unknown option --estimator for model 'forward'"),
         (["--model=vae", "--latents=many"], "--latents.*'many'"),
@@ -137,7 +137,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(arguments: list[str], messag
     ("text", "message"),
     [
         ("lattents: 3", r"--config .*one.yaml: unknown option 'lattents' for model 'vae' .*did you mean 'latents'"),
-        ("beta: 3", "--config .*one.yaml: unknown option 'beta' for model 'vae'"),
+        ("gamma: 3", "--config .*one.yaml: unknown option 'gamma' for model 'vae'"),
         ("a: [1", "is not YAML"),
         ("just text", "must hold 'option: value' lines"),
         ("!!python/object/apply:os.getcwd []", "is not YAML"),
@@ -163,7 +163,9 @@ def test_help_lists_the_options_of_the_model_and_of_no_other(model: str, monkeyp
     monkeypatch.setenv("COLUMNS", "200")
 
     def options(name: str) -> set[str]:
-        return {field.name for kind in read_options(name, "flatland", {})[0].values() for field in dataclasses.fields(kind)}
+        return {
+            field.name for kind in read_options(name, "flatland", {})[0].values() for field in dataclasses.fields(kind)
+        }
 
     text = help_of([f"--model={model}", "--help"])
     own = options(model)

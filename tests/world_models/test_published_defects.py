@@ -18,7 +18,7 @@ import torch
 
 import equiworld
 from equiworld.envs import UsageError
-from equiworld.world_models.assembly import DataOptions
+from equiworld.world_models.assembly import read_options
 from equiworld.world_models.zoo import MODELS
 
 TESTS = Path(equiworld.__file__).parent / "tests"
@@ -61,6 +61,7 @@ def test_the_test_that_keeps_it_out_is_there(defect: str) -> None:
 # What the trainer or the front door reads, and what makes no difference at the defaults; other tests look after these.
 ELSEWHERE = {
     "epochs",
+    "adam_beta1",
     "clip_norm",
     "lr_scheduler",
     "lr_scheduler_gamma",
@@ -73,7 +74,7 @@ ELSEWHERE = {
 CASES: dict[str, dict[str, Any]] = {
     "vae": {},
     "betavae": {},
-    "capacity": {"objective": "B", "C_stop_iter": 20},
+    "capacity": {"objective": "capacity", "C_stop_iter": 20},
     "forward": {},
     "dforward": {},
     "procrustes": {},
@@ -83,7 +84,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 OTHER_VALUES: dict[str, tuple[Any, ...]] = {
     "likelihood": ("squared",),
-    "objective": ("B", "H"),
+    "objective": ("capacity", "beta"),
     "architecture": ("mlp",),
     "group_structure": (("c+", "c-", "0"),),
     "use_cob": (True,),
@@ -126,7 +127,8 @@ def fingerprint(assembly: Any) -> tuple[Any, ...]:
 
 
 def options_of(case: str) -> list[str]:
-    kinds = (MODELS[model_of(case)].options, DataOptions)
+    types, _ = read_options(model_of(case), "flatland", CASES[case])
+    kinds = [kind for part, kind in types.items() if part not in ("dataset", "run")]
     return [each.name for kind in kinds for each in dataclasses.fields(kind) if each.name not in ELSEWHERE]
 
 
@@ -141,8 +143,7 @@ def unchanged(case: str, given: tuple[tuple[str, Any], ...], tiny: Callable[...,
 def test_every_option_has_an_effect_or_is_refused(tiny: Callable[..., Any], case: str, name: str) -> None:
     given = {"architecture": "forward", "latents": 4} | CASES[case]
     before, print_before = unchanged(case, tuple(given.items()), tiny)
-    value = getattr(before.options.model, name, None)
-    value = getattr(before.options.data, name) if value is None and hasattr(before.options.data, name) else value
+    value = before.options.flat()[name]
     others = OTHER_VALUES.get(name) or (0.37 if value is None else value + (0.25 if type(value) is float else 1),)
     other = next(each for each in others if each != value)
     try:

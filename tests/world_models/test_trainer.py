@@ -166,12 +166,11 @@ def test_validation_advances_nothing(tiny: Callable[..., Any], tmp_path: Path) -
     seen: list[tuple[bool, int]] = []
     penalty = made.model.objective.penalty
 
-    class Watched:
-        def penalty(self, kl: torch.Tensor, step: int) -> torch.Tensor:
-            seen.append((made.model.training, step))
-            return penalty(kl, step)
+    def watched(kl: torch.Tensor, step: int) -> torch.Tensor:
+        seen.append((made.model.training, step))
+        return penalty(kl, step)
 
-    made.model.objective = Watched()
+    made.model.objective.penalty = watched
     made.fit()
     assert [step for training, step in seen if training] == list(range(3 * len(made.training)))
     validation = [step for training, step in seen if not training]
@@ -264,6 +263,15 @@ def test_another_model_or_a_damaged_state_is_not_continued(tiny: Callable[..., A
         with pytest.raises(RunError, match="cannot be continued: ") as refusal:
             trainer(tiny, tmp_path, 2).resume()
         assert "\n" not in str(refusal.value)
+
+
+def test_the_decay_of_the_mean_gradient_is_the_one_that_is_asked_for(
+    tiny: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for case in ("vae", "exact"):
+        monkeypatch.setitem(CASES, case, CASES[case] | {"adam_beta1": 0.5})
+        made = trainer(tiny, tmp_path / case, 1, case, panels=False)
+        assert {group["betas"] for group in made.optimizer.param_groups} == {(0.5, 0.999)}
 
 
 def test_learning_rate_schedules() -> None:

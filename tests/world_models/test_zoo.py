@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from equiworld.envs import FlatLand, UsageError
 from equiworld.world_models.actions.exact import Exact
 from equiworld.world_models.actions.procrustes import Procrustes
 from equiworld.world_models.actions.reinforce import Reinforce
+from equiworld.world_models.assembly import options_from_config
 from equiworld.world_models.objectives import Beta, Capacity
 from equiworld.world_models.zoo import MODELS, Context
 
@@ -22,9 +24,9 @@ def context(seed: int = 0, offset: int = 1, static: bool = False, size: int = 16
 
 
 def build(name: str, where: Context | None = None, **options: Any) -> Any:
-    spec = MODELS[name]
     small = {"architecture": "forward"} if "architecture" not in options else {}
-    return spec.build(spec.options(**small, **options), where or context())
+    filled = options_from_config({"model": name, **small, **options}, "test")
+    return MODELS[name].build(filled.model, dataclasses.replace(where or context(), parts=filled.parts))
 
 
 def test_these_are_known() -> None:
@@ -58,11 +60,40 @@ def test_the_estimator_is_the_one_that_is_named() -> None:
 
 
 def test_the_objective_is_the_one_that_is_named() -> None:
-    assert build("vae").objective == Beta(1.0)
-    assert build("betavae").objective == Beta(4.0)
-    assert build("rgrvae").objective == Beta(1.0)
-    assert build("betavae", objective="B", gamma=5.0, C_max=2.0, C_stop_iter=9).objective == Capacity(5.0, 2.0, 9)
-    assert build("rgrvae", base_model="vae").objective == Beta(1.0)
+    weights = {"vae": 1.0, "betavae": 4.0, "rgrvae": 1.0, "forward": 1.0}
+    for name, beta in weights.items():
+        made = build(name).objective
+        assert isinstance(made, Beta)
+        assert made.beta == beta
+    for name in ("betavae", "rgrvae"):
+        made = build(name, objective="capacity", gamma=5.0, C_max=2.0, C_stop_iter=9).objective
+        assert isinstance(made, Capacity)
+        assert (made.gamma, made.C_max, made.C_stop_iter) == (5.0, 2.0, 9)
+    assert isinstance(build("rgrvae", base_model="annealedvae").objective, Capacity)
+    assert build("rgrvae", base_model="annealedvae", gamma=3.0).objective.gamma == 3.0
+
+
+def test_a_preset_says_what_its_parts_are_like_until_another_part_is_named() -> None:
+    assert options_from_config({"model": "rown"}, "test").parts["latent"].covariance == "rotated"
+    other = options_from_config({"model": "rown", "latent": "poincare"}, "test")
+    assert (other.model.latent, other.parts["latent"].factor_size) == ("poincare", 2)
+    assert options_from_config({"model": "rown", "covariance": "full"}, "test").parts["latent"].covariance == "full"
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].defaults])
+def test_what_a_preset_sets_is_there_to_be_set(name: str) -> None:
+    flat = options_from_config({"model": name}, "test").flat()
+    assert {key: flat[key] for key in MODELS[name].defaults} == dict(MODELS[name].defaults)
+
+
+def test_options_of_earlier_runs_are_read() -> None:
+    both = {"gamma": 1000.0, "C_max": 25.0, "C_stop_iter": 100_000}
+    earlier = options_from_config({"model": "rgrvae", "objective": "H", "beta": 1.0, **both}, "test")
+    assert (earlier.model.objective, earlier.parts["objective"].beta) == ("beta", 1.0)
+    earlier = options_from_config({"model": "betavae", "objective": "B", "beta": 4.0, **both, "C_max": 3.0}, "test")
+    assert (earlier.model.objective, earlier.parts["objective"].C_max) == ("capacity", 3.0)
+    with pytest.raises(UsageError, match="unknown option 'C_max' for model 'betavae'"):
+        options_from_config({"model": "betavae", "objective": "H", "C_max": 3.0}, "test")
 
 
 def test_labels_are_used_by_forward_and_dforward_alone() -> None:
@@ -123,7 +154,6 @@ def test_options_reach_the_policy_gradient() -> None:
         ("rgrvae", {"window": 0}, "--window must be above 0, not 0"),
         ("rgrvae", {"static_latents": -1}, "--static-latents must be 0 or more, not -1"),
         ("rgrvae", {"slowness": -1.0}, "--slowness must be 0 or more, not -1"),
-        ("rgrvae", {"base_model": "vae", "beta": 2.0}, "--beta is not read by --base-model vae"),
         ("rgrvae", {"policy_learning_rate": 0.0}, "--policy-learning-rate must be above 0, not 0.0"),
         (
             "rgrvae",
@@ -139,7 +169,7 @@ def test_options_reach_the_policy_gradient() -> None:
         ("rgrvae", {"estimator": "magic"}, "unknown estimator 'magic'; there are: exact, peeling, procrustes, rein"),
         ("rgrvae", {"estimator": "exact", "entropy_weight": -1.0}, "--entropy-weight must be 0 or more"),
         ("rgrvae", {"base_model": "rgrvae"}, "--base-model rgrvae is not a model of single images"),
-        ("betavae", {"objective": "C"}, "unknown objective 'C'; there are: B, H"),
+        ("betavae", {"objective": "C"}, "unknown objective 'C'; there are: beta, capacity"),
         ("vae", {"lr_scheduler_gamma": 0.5}, "--lr-scheduler-gamma is not read by --lr-scheduler none"),
     ],
 )

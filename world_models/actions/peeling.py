@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Peeling(Procrustes):
        images.
     2. **Peel.** In its codes, factors are found by what moves in some pairs and rests in the others (see ``circles``).
     3. **Teach.** The model's encoder learns the places on the circles, its decoder to draw from them.
-    4. **Refine**, as ``Procrustes`` does.
+    4. **Refine**, as ``Procrustes`` does, with less and less weight on these places.
 
     Neither the number of factors has to be known nor need they be slow. The divergence has little weight throughout: at
     its full weight a VAE gives up what changes few pixels.
@@ -119,7 +120,8 @@ class Peeling(Procrustes):
     def rate(self, step: int, group: str) -> float:
         if self.searching or self._taught(step) < 0:
             return self.schedule.search_rate
-        return super().rate(step, group)
+        # At the full rate refinement would begin by undoing what was taught.
+        return self.schedule.search_rate * super().rate(step, group)
 
     def warning(self) -> str | None:
         if not self.searching:
@@ -138,7 +140,10 @@ class Peeling(Procrustes):
             return self._code_terms(model, batch, step, generator)
         if self._taught(step) < 0:
             return self._teach_terms(model, batch, step, generator)
-        return self._refine_terms(model, batch, step, generator)
+        terms = self._refine_terms(model, batch, step, generator)
+        distance = self._distance(batch.frames, model.posterior(batch.frames).mean)
+        weight = self.peeling.teaching * 0.5 * (1 + math.cos(math.pi * self._done(step)))
+        return terms | {"distance": distance, "loss": terms["loss"] + weight * distance}
 
     def advance(self, model: GroupVAE, loader: WindowLoader, step: int) -> list[str]:
         waited = step - self.peeling.search_steps
@@ -242,17 +247,21 @@ class Peeling(Procrustes):
 
     # 3. Teach.
 
-    def _teach_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
-        images = batch.frames[some_of(len(batch.frames), generator).to(batch.frames.device)]
+    def _distance(self, images: Tensor, means: Tensor) -> Tensor:
+        """Mean squared distance of posterior means from where the readers put the images."""
         encoder, _ = self.search_networks
         with torch.no_grad():
             codes = encoder(images).float()[:, : self.wide.size]
             targets = self._targets((codes - self.code_centre) / self.code_scale)
+        return (means - targets).square().sum(1).mean()
+
+    def _teach_terms(self, model: GroupVAE, batch: Batch, step: int, generator: torch.Generator) -> Terms:
+        images = batch.frames[some_of(len(batch.frames), generator).to(batch.frames.device)]
         posterior = model.posterior(images)
         reconstruction = model.likelihood.loss(model.decoder(posterior.rsample(generator)).float(), images).mean()
         kl = posterior.kl().sum(1)
         penalty = self._penalty(model, kl, step)
-        distance = (posterior.mean - targets).square().sum(1).mean()
+        distance = self._distance(images, posterior.mean)
         return {
             "loss": reconstruction + penalty + self.peeling.teaching * distance,
             "reconstruction": reconstruction,

@@ -163,6 +163,13 @@ class LatentSpace(nn.Module, ABC):
         """
         return codes
 
+    def levels(self, codes: Tensor) -> Tensor:
+        """How far each factor of ``codes [B, D]`` stands from the prior's centre, ``[B, F]``.
+
+        In a tree laid out in the space, the distance from its root.
+        """
+        return torch.linalg.vector_norm(self.split(codes), dim=-1)
+
     @property
     def device(self) -> torch.device:
         """Where the space lies, and its samples with it."""

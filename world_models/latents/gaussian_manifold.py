@@ -191,6 +191,10 @@ class GaussianManifoldLatent(LatentSpace):
             first, second = plane[..., 0] * k.rsqrt(), 2 * plane[..., 1]
         return GaussianManifoldPosterior(PlaneNormal(first, second, log_gamma2, k), self._prior(features))
 
+    def levels(self, codes: Tensor) -> Tensor:
+        """``log sigma^2`` of each plane, ``[B, F]``: the wider a Gaussian, the more general."""
+        return self.split(codes)[..., 1]
+
     def features(self, codes: Tensor) -> Tensor:
         if self.layers == "raw":
             return codes

@@ -15,9 +15,11 @@ class Likelihood(nn.Module, ABC):
 
     Attributes:
         channels: Channels that the decoder emits; None: as many as the images have.
+        normalised: Whether ``loss`` is the negative logarithm of a density or probability.
     """
 
     channels: int | None = None
+    normalised = True
 
     @abstractmethod
     def loss(self, outputs: Tensor, images: Tensor) -> Tensor:

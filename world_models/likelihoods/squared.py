@@ -13,6 +13,8 @@ from .base import LIKELIHOODS, Likelihood, check_range
 class Squared(Likelihood):
     """Squared error between the sigmoid of the logits and the image (the research codes' "gaussian", unnormalised)."""
 
+    normalised = False
+
     def loss(self, outputs: Tensor, images: Tensor) -> Tensor:
         return (torch.sigmoid(outputs) - images).square().sum((1, 2, 3))
 

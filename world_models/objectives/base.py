@@ -26,11 +26,13 @@ class Setting:
         space: The latent space.
         images: How many images there are to train on.
         generator: Source of initial weights.
+        batch: Images in a batch of training, at most; 0 if that is not known.
     """
 
     space: LatentSpace
     images: int
     generator: torch.Generator
+    batch: int = 0
 
 
 @dataclass(frozen=True)

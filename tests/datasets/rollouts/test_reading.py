@@ -193,6 +193,13 @@ def test_random_frames_and_returns(rollouts: Rollouts) -> None:
     )
     sums = [each["reward"].sum() for each in EPISODES]
     assert np.allclose(rollouts.returns, sums, atol=1e-12)
+    # A reward belongs to the step away from its row's observation: it has been won once the next one is seen.
+    so_far = [np.concatenate([[0.0], np.cumsum(each["reward"])]) for each in EPISODES]
+    found = np.split(rollouts.rewards_so_far, rollouts.offsets[1:-1])
+    assert all(
+        np.allclose(one[: len(two)], two[: len(one)], atol=1e-12) for one, two in zip(found, so_far, strict=True)
+    )
+    assert [len(each) for each in found] == rollouts.lengths.tolist()
 
 
 def test_nested_observations_and_actions(tmp_path: Path) -> None:
