@@ -42,6 +42,8 @@ class SourceOptions:
     """First parameter of the law beta."""
     source_beta: float = _BETA[1]
     """Second parameter of the law beta."""
+    mixing_seed: int | None = None
+    """Source of the mixing; None: the run's seed. With it runs of different seeds see one mixing."""
 
 
 @dataclass
@@ -228,7 +230,7 @@ def _source(name: str, options: SourceOptions, noise: NoiseOptions, seed: int) -
     for option in ("mixing_layers", "couplings", "conditioner_width"):
         if getattr(options, option, 1) < 1:
             raise UsageError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(options, option)}")
-    return numpy_generator(seed, _MIXING)
+    return numpy_generator(seed if options.mixing_seed is None else options.mixing_seed, _MIXING)
 
 
 def _mixture(options: SourceOptions, mixing: Mixing, seed: int) -> MixtureDataset:

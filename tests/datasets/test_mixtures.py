@@ -131,6 +131,13 @@ def test_observations_are_the_mixed_sources(name):
     assert torch.equal(image, data.images(5)) and factors.dtype == np.float64
 
 
+def test_one_mixing_may_be_kept_for_several_seeds():
+    first, second = (load("mlp", seed=seed, mixing_seed=7, n_obs=50) for seed in (1, 2))
+    sources = torch.from_numpy(first.generative_factors(np.arange(50)))
+    torch.testing.assert_close(first.mixing.parts[0](sources), second.mixing.parts[0](sources))
+    assert not np.array_equal(first.generative_factors(0), second.generative_factors(0))
+
+
 def test_batches_are_vectors():
     data = load("moebius", n_obs=40)
     transitions = still_images(data)

@@ -11,6 +11,7 @@ import torch
 from equiworld.datasets.loader import Batch
 from equiworld.envs import UsageError
 from equiworld.world_models.assembly import Assembly, assemble, options_from_config
+from equiworld.world_models.objectives.ima import Ima
 from equiworld.world_models.vae import VAE
 
 SMALL = {"dataset": "moebius", "n_obs": 400, "hidden_width": 8}
@@ -76,3 +77,12 @@ def test_what_makes_no_sense_is_refused(options: dict[str, Any], message: str) -
         del chosen["n_obs"]
     with pytest.raises(UsageError, match=message):
         assemble(options_from_config(chosen, "test"))
+
+
+def test_the_divergence_may_weigh_more_at_first() -> None:
+    objective = Ima(2.0, start=200.0, steps=100)
+    assert [objective.weight(step) for step in (0, 50, 100, 10**6)] == pytest.approx([200.0, 20.0, 2.0, 2.0])
+    assert [Ima(3.0).weight(step) for step in (0, 50)] == [3.0, 3.0]
+    for wrong in ({"beta": 0.0, "start": 2.0}, {"start": -1.0}, {"steps": 0}):
+        with pytest.raises(UsageError, match=r"--beta-st(art|eps)"):
+            Ima(**wrong)  # type: ignore[arg-type]
