@@ -167,6 +167,15 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         """
         return self.factors.to_index(latents)
 
+    def following(self, states: NDArray[np.int64], actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The states after one action each, int64 [N]; -1 where that is not known.
+
+        Args:
+            states: Indices, [N].
+            actions: Codes, [N].
+        """
+        return np.asarray(self.latent_to_index(self.world.act(self.generative_factors(states), actions)))
+
     def get_img_by_latent(self, latent: ArrayLike) -> Tensor:
         """The pictures of states with these factors, float32 [N, C, H, W] (or [C, H, W] for one row [K]).
 

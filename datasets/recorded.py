@@ -102,6 +102,14 @@ class RecordedWorld(World):
             raise UsageError(f"the state {self._named(missing)} was never recorded")
         return numbers
 
+    def after(self, states: IntArray, actions: IntArray) -> IntArray:
+        """Numbers of the states after one action each, int64 [N]; -1 where that was not recorded, or not always so."""
+        found = np.maximum(self._following[states, actions], -1)
+        if self._ruled:
+            rows = super().act(self.recorded[states], actions) + 0
+            found = np.array([self._places.get(row.tobytes(), -1) for row in rows], dtype=np.int64)
+        return found
+
     def _named(self, row: NDArray[Any]) -> str:
         values = [f"{name}={value:g}" for name, value in zip(self.factors.names, row.tolist(), strict=True)]
         more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
@@ -280,6 +288,9 @@ class RecordedDataset(FactorDataset):
             raise UsageError("these rollouts record no factors")
         found = self.world.number(latents)
         return found if np.ndim(latents) > 1 else found[0]
+
+    def following(self, states: IntArray, actions: IntArray) -> IntArray:
+        return self.world.after(states, actions)
 
     def sample_latent(self, n: int | None = None, rng: np.random.Generator | None = None) -> NDArray[Any]:
         """Factors of recorded states, drawn uniformly among these; see ``FactorDataset.sample_latent``."""

@@ -22,6 +22,7 @@ from .subject import NOISE, Subject
 _HORIZON = 50
 _WALKS = 5  # random walks from each held-out state
 _STARTS = 500  # held-out states, at most, that they start from
+_REST = 1e-4  # of the largest variance: directions of codes that vary less are at rest
 BLOCKS = "_blocks"
 """What the name of a metric ends with that is computed over blocks of codes."""
 
@@ -75,9 +76,13 @@ def _decomposition(subject: Subject) -> MetricResult:
     else:
         actions, number, mapping = subject.inferred, len(subject.matrices), subject.mapping
     centre = subject.codes.mean(0)
-    # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane.
+    # In whitened coordinates a learnt rotation is orthogonal, whatever the scale of its plane. Latents at rest hold
+    # nothing but noise, which whitening would make as large as the rest.
     values, vectors = np.linalg.eigh(np.cov(subject.codes.T).reshape(subject.latents, -1))
-    whiten = vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))
+    moving = values > _REST * values.max()
+    if not moving.any():
+        raise UsageError("all states have the same code")
+    whiten = vectors[:, moving] / np.sqrt(values[moving])
     before, after = (held_out.before - centre) @ whiten, (held_out.after - centre) @ whiten
     # Actions that are never inferred do nothing that could be seen.
     maps = np.repeat(np.eye(before.shape[1])[None], number, axis=0)

@@ -156,15 +156,19 @@ class Subject:
     def transitions(self, sources: Array, targets_in: Array | None) -> tuple[Array, Array, Array]:
         """All transitions from ``sources``, or those of them that end in ``targets_in`` (bool by state).
 
+        Of recorded rollouts, those of which it is known where they end.
+
         Raises:
-            UsageError: The world has no actions.
+            UsageError: The world has no actions, or there are no such transitions.
         """
         number = len(self.world.actions)
         if not number:
             raise UsageError("this world has no actions")
         states, actions = np.repeat(sources, number), np.tile(np.arange(number), len(sources))
-        following = self.data.latent_to_index(self.world.act(self.factors[states], actions))
-        kept = np.ones(len(states), bool) if targets_in is None else targets_in[following]
+        following = self.data.following(states, actions)
+        kept = (following >= 0) & (targets_in is None or targets_in[following])
+        if not kept.any():
+            raise UsageError("no transitions between these states were recorded")
         return states[kept], following[kept], actions[kept]
 
     def _of_pairs(

@@ -151,6 +151,11 @@ def test_steps_that_were_not_recorded(tmp_path: Path) -> None:
     # The world's actions say what the recorded steps bear out.
     first = data.generative_factors([0])
     assert np.array_equal(data.world.act(first, [2]), WORLD.act(first, np.array([2])))
+    states, actions = np.repeat(np.arange(len(data)), 4), np.tile(np.arange(4), len(data))
+    after = WORLD.act(data.generative_factors(states), actions)
+    seen = (after[:, None] == data.generative_factors(np.arange(len(data)))[None]).all(2)
+    assert np.array_equal(data.following(states, actions), np.where(seen.any(1), seen.argmax(1), -1))
+    assert (data.following(states, actions) < 0).any()
 
 
 def test_actions_that_do_something_else_than_they_are_said_to(tmp_path: Path) -> None:
@@ -168,6 +173,7 @@ def test_actions_that_do_something_else_than_they_are_said_to(tmp_path: Path) ->
         few.world.act(
             np.repeat(few.generative_factors(np.arange(len(few))), 3, axis=0), np.tile(np.arange(3), len(few))
         )
+    assert set(few.following(np.repeat(np.arange(len(few)), 3), np.tile(np.arange(3), len(few)))) >= {-1, 0}
     with pytest.raises(UsageError, match="action codes are 0 to 2, got 7 to 7"):
         few.world.act(few.generative_factors([0]), [7])
 
@@ -289,6 +295,15 @@ def test_a_group_model_trains_on_a_file_and_is_measured(fitted: Callable[..., Pa
     assert {"alignment.alignment", "angles.max", "group_errors.inverse", "lsbd.lsbd", "mig.mig"} <= values
     assert {"prediction.within_5", "independence.independence", "reconstruction.squared_error"} <= values
     assert train.main(["--resume", str(run), "--epochs=2", "--no-evaluate"]) == 0
+
+
+def test_of_a_short_recording_what_is_known_is_measured(fitted: Callable[..., Path], tmp_path: Path) -> None:
+    data = record(tmp_path / "short.h5", steps=45)
+    run = fitted("rgrvae", data, "--split-by=states", "--steps=10000", "--test-split=0.2")
+    assert evaluate.main([str(run), "--metrics=alignment mig prediction", "--report"]) == 0
+    values = json.loads((run / "metrics.json").read_text())["values"]
+    assert values["alignment.alignment"] is not None and values["mig.mig"] is not None
+    assert (run / "report.html").exists()
 
 
 def test_labelled_and_plain_models_train_on_a_file(fitted: Callable[..., Path], path: Path) -> None:

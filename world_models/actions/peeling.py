@@ -17,7 +17,7 @@ from .base import Terms
 from .circles import CircleReader, Effort, Peeled, peel
 from .procrustes import Procrustes, Schedule, in_chunks, some_of
 from .representations import GroupBank
-from .windows import likeliest_words
+from .windows import likeliest_words, outcome_errors
 
 if TYPE_CHECKING:
     from ..group import GroupVAE
@@ -60,6 +60,9 @@ class Peeling(Procrustes):
     3. **Teach.** The model's encoder learns the places on the circles, its decoder to draw from them.
     4. **Refine**, as ``Procrustes`` does, with less and less weight on these places.
 
+    Actions are inferred from the codes, not by a policy network: which of two ways round a small change goes is easier
+    told from codes.
+
     Neither the number of factors has to be known nor need they be slow. The divergence has little weight throughout: at
     its full weight a VAE gives up what changes few pixels.
 
@@ -99,6 +102,7 @@ class Peeling(Procrustes):
             steps=1,
             gamma=gamma,
             schedule=Schedule(slowness=0.0, refine_steps=refine_steps),
+            distilled=False,
             generator=generator,
         )
         self.peeling = schedule
@@ -122,6 +126,10 @@ class Peeling(Procrustes):
             return self.schedule.search_rate
         # At the full rate refinement would begin by undoing what was taught.
         return self.schedule.search_rate * super().rate(step, group)
+
+    def infer(self, model: GroupVAE, before: Tensor, after: Tensor) -> Tensor:
+        errors = outcome_errors(model.encode(before), model.encode(after), model.matrices())
+        return torch.softmax(-errors.masked_fill(~self.in_use, torch.inf), 1)
 
     def warning(self) -> str | None:
         if not self.searching:

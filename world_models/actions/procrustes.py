@@ -85,6 +85,7 @@ class Procrustes(Estimator):
         schedule: How long each part takes.
         labelled: Whether true actions are used.
         label_count: True actions, when they are used.
+        distilled: Whether a policy network learns to infer actions, where they are not given.
         generator: Source of the initial weights.
 
     Raises:
@@ -104,6 +105,7 @@ class Procrustes(Estimator):
         schedule: Schedule,
         labelled: bool = False,
         label_count: int = 0,
+        distilled: bool = True,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -117,7 +119,7 @@ class Procrustes(Estimator):
         self.search.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.wide = EuclideanLatent(wide)
         self.gain = "relu" if any(isinstance(module, nn.ReLU) for module in self.search.modules()) else "selu"
-        self.policy = None if labelled else PolicyNetwork(image_shape, len(bank), generator)
+        self.policy = PolicyNetwork(image_shape, len(bank), generator) if distilled and not labelled else None
         self.solved_at: Tensor
         self.began_at: Tensor
         self.entries: Tensor
