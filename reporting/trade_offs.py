@@ -13,10 +13,7 @@ def dominated(cost: ArrayLike, gain: ArrayLike) -> NDArray[np.bool_]:
         cost: The less the better, [N].
         gain: The more the better, [N].
     """
-    first, second = np.asarray(cost, dtype=np.float64), np.asarray(gain, dtype=np.float64)
-    no_worse = (first[None] <= first[:, None]) & (second[None] >= second[:, None])
-    better = (first[None] < first[:, None]) | (second[None] > second[:, None])
-    return np.asarray((no_worse & better).any(1))
+    return np.asarray(dominating(cost, gain, cost, gain).any(0))
 
 
 def on_a_front(negative_elbo: ArrayLike, information: ArrayLike) -> NDArray[np.bool_]:
