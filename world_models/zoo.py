@@ -526,7 +526,7 @@ _SOLVING = ("slowness", "refine_steps", "static_latents")
 _PEELING = ("search_steps", "teach_steps")
 _UNREAD = {
     "procrustes": (*_SAMPLING, "entropy_weight", "information_weight", *_PEELING),
-    "peeling": (*_SAMPLING, "entropy_weight", "information_weight", "slowness"),
+    "peeling": (*_SAMPLING, "entropy_weight", "information_weight", "slowness", "policy_learning_rate"),
     "exact": (*_SAMPLING, *_SOLVING, *_PEELING),
     "reinforce": (*_SOLVING, *_PEELING, "information_weight"),
 }

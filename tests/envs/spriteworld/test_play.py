@@ -158,6 +158,7 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c_ends_it_without_a_word(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it may be ignored
     monkeypatch.setattr(Screen, "show", lambda self: signal.raise_signal(signal.SIGINT))
     assert main(["--size", "64"]) == 130
     assert capsys.readouterr().err == ""
