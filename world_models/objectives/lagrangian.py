@@ -176,12 +176,15 @@ class AggregateKL(Constraint):
     """
 
     def value(self, measured: Measured) -> Tensor:
-        posterior, codes = measured.evidence.posterior, measured.evidence.codes
+        posterior, codes, draw = measured.evidence.posterior, measured.evidence.codes, measured.evidence.draw
         number, images = len(codes), max(self.setting.images, len(codes))
-        each = posterior.pairwise_log_prob(codes)
+        each, prior = posterior.pairwise_log_prob(codes), self.setting.space.prior_log_prob(codes)
+        if draw is not None:  # what codes in float32 no longer tell
+            own, prior = (density.sum(1) for density in draw.densities)
+            each = each.diagonal_scatter(own)
         weights = torch.full_like(each, (images - 1) / (images * max(1, number - 1)))
         aggregate = (each + weights.fill_diagonal_(1 / images).log()).logsumexp(1)
-        return (aggregate - self.setting.space.prior_log_prob(codes)).mean()
+        return (aggregate - prior).mean()
 
 
 class Multipliers(nn.Module):

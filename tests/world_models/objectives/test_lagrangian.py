@@ -13,6 +13,7 @@ from torch import Tensor
 from equiworld.datasets.randomness import torch_generator
 from equiworld.envs import FlatLand, UsageError
 from equiworld.world_models.latents import DiagonalGaussian, EuclideanLatent
+from equiworld.world_models.latents.unit_interval import UnitIntervalLatent
 from equiworld.world_models.objectives import Evidence, Setting
 from equiworld.world_models.objectives.info import Info
 from equiworld.world_models.objectives.lagrangian import (
@@ -198,6 +199,18 @@ def test_the_aggregate_divergence() -> None:
         found = Evidence(torch.zeros(4), posterior, draw.codes, torch.zeros(4), posterior.kl(), draw)
         value = objective(1, constraints=("aggregate-kl=3",)).loss(found, 0)["constraint-aggregate-kl"]
         assert float(value) == pytest.approx(float(draw.log_ratio.mean()) - information, rel=1e-5)
+
+
+def test_the_aggregate_divergence_of_codes_that_float32_rounds() -> None:
+    """Of one posterior it is the divergence itself, also where codes round to the end of the interval."""
+    space = UnitIntervalLatent(1)
+    posterior = space.posterior(torch.tensor([[30.0, -4.0]]))
+    draw = posterior.draw(key())
+    assert float(draw.codes) == 1.0
+    found = Evidence(torch.zeros(1), posterior, draw.codes, torch.zeros(1), draw.log_ratio, draw)
+    options = LagrangianOptions(constraints=("aggregate-kl=3",))
+    terms = lagrangian(options, Setting(space, 1, key())).loss(found, 0)
+    assert float(terms["constraint-aggregate-kl"]) == pytest.approx(float(draw.log_ratio), rel=1e-5)
 
 
 def test_what_is_not_met_is_told() -> None:
