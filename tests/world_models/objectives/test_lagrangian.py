@@ -13,6 +13,7 @@ from torch import Tensor
 from equiworld.datasets.randomness import torch_generator
 from equiworld.envs import FlatLand, UsageError
 from equiworld.world_models.latents import DiagonalGaussian, EuclideanLatent
+from equiworld.world_models.latents.gaussian_manifold import GaussianManifoldLatent
 from equiworld.world_models.latents.unit_interval import UnitIntervalLatent
 from equiworld.world_models.objectives import Evidence, Setting
 from equiworld.world_models.objectives.info import Info
@@ -252,6 +253,14 @@ def test_a_discrepancy_below_the_estimators_bias_is_refused(latents: int, fits: 
     build(latents=latents)  # without bias
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_bias_under_a_prior_that_is_learnt_is_a_number() -> None:
+    space = GaussianManifoldLatent(4, learn_curvature=True)
+    assert space.prior_sample(2, key()).requires_grad
+    constraint = lagrangian(LagrangianOptions(**PUBLISHED), Setting(space, 1000, key(), 250)).constraints["mmd"]
+    assert constraint.least(None)[0] > 0
+
+
 def test_the_bias_under_another_prior_is_found_from_samples() -> None:
     """It is 2/n times what a code is nearer to itself than to another, by the kernel."""
     constraint = build("sphere", 3, e2=1000.0, **PUBLISHED).objective.constraints["mmd"]
@@ -272,6 +281,7 @@ def test_the_bias_under_another_prior_is_found_from_samples() -> None:
         ({"constraints": ("reconstruction",)}, "a target is needed, such as reconstruction=10"),
         ({"constraints": ("reconstruction=low",)}, "--constraints reconstruction=low: a target is needed"),
         ({"constraints": ("nelbo", "nelbo=3")}, "one of each and finite targets are accepted"),
+        ({"constraints": ("nelbo=1e300",)}, "one of each and finite targets are accepted"),
         ({"constraints": ("nelbo",), "e2": 3.0}, "--e2 is the target of mmd, which is not among --constraints"),
         ({"multiplier_rate": 0.0}, "--multiplier-rate must be above 0, not 0"),
         ({"multiplier_start": (1.0, 2.0, 3.0)}, "--multiplier-start must be one number or 2, from --multiplier-min"),
