@@ -8,6 +8,7 @@ import torch
 from ..datasets.randomness import torch_generator
 from ..metrics import MetricResult
 from ..world_models.bounds import active_units, evidence_bound, importance_bound, mutual_information
+from ..world_models.objectives.mmd import Kernel, mmd
 from .subject import NOISE, Subject
 
 _DECODINGS = 500_000  # of an importance-weighted bound, at most
@@ -61,11 +62,14 @@ def information(subject: Subject) -> MetricResult:
         posterior = model.latent.posterior(subject.in_chunks(lambda part: model.encoder(part).float(), images))
         found = mutual_information(posterior, generator)
         active = active_units(posterior.mean)
+        drawn = model.latent.prior_sample(len(images), generator)
+        apart = mmd(posterior.rsample(generator), drawn, Kernel("gaussian", "median"), unbiased=True)
     values: dict[str, float | None] = {
         "lower": found.lower,
         "upper": found.upper,
         "kl_to_prior": found.to_prior,
         "aggregate_kl": found.to_prior - found.lower,
+        "mmd": float(apart),
         "active_units": float(active.sum()),
     }
     details = {"kl_by_factor": posterior.kl().mean(0).tolist(), "active": active.tolist()}

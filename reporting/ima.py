@@ -10,11 +10,14 @@ from ..datasets import MixtureDataset
 from ..envs.registry import UsageError
 from ..metrics import MetricResult
 from ..metrics.ima import optimal_variances, self_consistency
+from ..world_models.latents.sphere import SphereLatent
 from ..world_models.likelihoods import Gaussian
 from .subject import Array, Subject
 
 _POINTS, _NUMBERS = 64, 10_000_000  # codes to differentiate at: so many, and more while Jacobians have fewer numbers
 _CHUNK = 2**20  # numbers of Jacobians that are found at once
+
+_ROUND = "codes on circles and spheres have more numbers than directions, so that columns are not independent"
 
 
 def points(states: Array, number: int) -> Array:
@@ -38,6 +41,8 @@ def contrast(subject: Subject) -> MetricResult:
     """The contrast of the decoder at codes of held-out states."""
     if not hasattr(subject.model, "decode"):
         return MetricResult("c_ima", {"c_ima": None}, reason="the model has no decoder")
+    if isinstance(getattr(subject.model, "latent", None), SphereLatent):
+        return MetricResult("c_ima", {"c_ima": None}, reason=_ROUND)
     codes = subject.in_chunks(subject.model.encode, subject.images(points(subject.tested, _POINTS), 11))
     return metrics.compute("c_ima", jacobians(subject, codes))
 
@@ -52,6 +57,8 @@ def consistency(subject: Subject) -> MetricResult:
     likelihood = getattr(model, "likelihood", None)
     if not isinstance(likelihood, Gaussian):
         return MetricResult("ima", {"ima": None}, reason="it is for models with a gaussian likelihood")
+    if isinstance(model.latent, SphereLatent):
+        return MetricResult("ima", {"ima": None}, reason=_ROUND)
     gamma2 = float(likelihood.gamma2)
     images = subject.images(subject.tested, 11)
     codes = subject.in_chunks(model.encode, images)

@@ -154,13 +154,16 @@ def _action_prediction(subject: Subject) -> MetricResult:
 
 @torch.no_grad()
 def _reconstruction(subject: Subject) -> MetricResult:
-    if not all(hasattr(subject.model, part) for part in ("posterior", "decode", "decoder", "likelihood")):
+    if not all(hasattr(subject.model, part) for part in ("posterior", "decode", "decoder", "likelihood", "latent")):
         return MetricResult("reconstruction", {"squared_error": None}, reason="the model has no decoder")
     images = subject.images(subject.tested, 5)
-    posterior = subject.model.posterior(images)
-    decoded = subject.in_chunks(subject.model.decode, posterior.mean)
+    model = subject.model
+    posterior = model.latent.posterior(subject.in_chunks(lambda part: model.encoder(part).float(), images))
+    decoded = subject.in_chunks(model.decode, posterior.mean)
     squared = (decoded - images).square().sum((1, 2, 3)).mean()
-    bound = subject.model.likelihood.loss(subject.model.logits(posterior.mean), images).mean()
+    bound = subject.in_chunks(
+        lambda codes, part: model.likelihood.loss(model.logits(codes), part), posterior.mean, images
+    ).mean()
     values: dict[str, float | None] = {
         "squared_error": float(squared),
         "negative_log_likelihood": float(bound),

@@ -260,6 +260,8 @@ def _converted(value: Any, hint: Any) -> Any:
             return float(value)
         except OverflowError as error:
             raise ValueError("it is too large") from error
+    if hint is str and type(value) in (int, float):
+        return str(value)
     if type(value) is not hint:
         raise ValueError(f"it must be of type {getattr(hint, '__name__', hint)}")
     return value

@@ -13,7 +13,7 @@ from .latents import Posterior
 from .vae import VAE
 
 _DECODED = 512  # images decoded at a time
-_PAIRS = 1 << 20  # pairs of codes and posteriors whose density is held at a time
+_NUMBERS = 1 << 24  # of covariances of pairs of codes and posteriors whose density is held at a time
 
 
 @torch.no_grad()
@@ -97,8 +97,7 @@ def mutual_information(posterior: Posterior, generator: torch.Generator) -> Info
     draw = posterior.draw(generator)
     own = draw.densities[0].sum(1).double()
     with_own, without = [], []
-    for start in range(0, number, max(1, _PAIRS // number)):
-        rows = torch.arange(start, min(number, start + max(1, _PAIRS // number)))
+    for rows in torch.arange(number).split(max(1, _NUMBERS // (number * draw.codes.shape[1] ** 2))):
         pairs = posterior.pairwise_log_prob(draw.codes[rows]).double()
         # Where a posterior is narrow its own density is exact only by the noise that the sample was made of.
         pairs[torch.arange(len(rows)), rows] = own[rows]

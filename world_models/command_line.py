@@ -100,7 +100,10 @@ def read_request(arguments: list[str]) -> Request:
     if resume is not None and not known_names and config.get("plugin"):
         raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
     values = {key: value for key, value in config.items() if key not in _NAMES}
-    types, values = read_options(model, dataset, values, _named(rest))
+    asked_for = _named(rest)
+    if resume is not None:
+        _check_parts(resume, config, asked_for)
+    types, values = read_options(model, dataset, values, asked_for)
     try:
         defaults = fill_options(types, values, source, f"for model {model!r} on {dataset!r}")
         if resume is not None and not named.config:
@@ -122,6 +125,16 @@ def _named(arguments: list[str]) -> dict[str, str]:
     for kind in (*PARTS, "base_model"):
         parser.add_argument(f"--{kind.replace('_', '-')}", dest=kind)
     return {kind: name for kind, name in vars(parser.parse_known_args(arguments)[0]).items() if name is not None}
+
+
+def _check_parts(run: Path, config: dict[str, Any], asked_for: dict[str, str]) -> None:
+    """A continued run has the parts that it had; others would have other options."""
+    for kind, asked in asked_for.items():
+        kept = config.get(kind)
+        known_as = PARTS[kind].known_as if kind in PARTS else str
+        if isinstance(kept, str) and known_as(asked) != known_as(kept):
+            flag = f"--{kind.replace('_', '-')}"
+            raise UsageError(f"--resume {run} continues {kind} {kept!r}; {flag} {asked} cannot change that")
 
 
 def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:

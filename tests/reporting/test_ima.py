@@ -88,6 +88,10 @@ def test_correlations_are_of_posterior_means_over_all_test_states() -> None:
 def test_other_likelihoods_and_spaces_say_why_not(tiny: Any) -> None:
     (other,) = measures.measure_subject(Subject(tiny("vae", latents=4, architecture="forward")), ["ima"])
     assert other.values == {"ima": None} and other.reason == "it is for models with a gaussian likelihood"
+    for name in ("torus", "sphere"):
+        chosen = {"latent": name, "latents": 6, "architecture": "forward", "likelihood": "gaussian"}
+        for result in measures.measure_subject(Subject(tiny("vae", **chosen)), ["ima", "c_ima"]):
+            assert result.reason is not None and result.reason.startswith("codes on circles and spheres have more")
     (curved,) = measures.measure_subject(subject(latent="gaussian-manifold", latents=2), ["ima"])
     assert curved.values["optimal_variance"] is None and curved.values["c_ima"] is not None
     assert curved.reason == "the formula of the optimal variance is for factors of one number"

@@ -93,6 +93,7 @@ def test_bounds_and_information_of_a_run(reported: dict[str, Any]) -> None:
     assert bound.values["iwae_20"] > bound.values["iwae_1"] - 0.5
     assert 0 <= information.values["lower"] <= information.values["upper"] + 1e-6
     assert information.values["lower"] <= np.log(information.n) + 1e-6
+    assert -0.01 < information.values["mmd"] < 2
     assert information.values["active_units"] == sum(information.details["active"])
     (named,) = measures.measure_subject(reported["rgrvae"].subject, ["bound"])
     assert list(named.values) == ["elbo", "iwae_50"]

@@ -12,6 +12,7 @@ import torch
 from equiworld.envs import UsageError
 from equiworld.world_models.bounds import active_units, evidence_bound, importance_bound, mutual_information
 from equiworld.world_models.latents import LATENTS, DiagonalGaussian
+from equiworld.world_models.latents.hyperboloid import HyperboloidLatent, WrappedNormal
 
 
 def noise(seed: int = 0) -> torch.Generator:
@@ -83,3 +84,21 @@ def test_narrow_posteriors_hold_all_that_there_is_to_know() -> None:
 def test_active_units_are_those_whose_means_vary() -> None:
     means = torch.randn(2000, 3, generator=noise()) * torch.tensor([1.0, 0.2, 0.05])
     assert active_units(means).tolist() == [True, True, False]
+
+
+def test_few_pairs_are_held_at_a_time_where_codes_are_long() -> None:
+    """A full covariance takes the square of the numbers in a code, for each pair."""
+    space = HyperboloidLatent(32, factor_size=None, covariance="full")
+    posterior = space.posterior(0.1 * torch.randn(400, space.posterior_size, generator=noise()))
+    held: list[int] = []
+    log_prob = WrappedNormal.log_prob
+
+    def counted(self: WrappedNormal, codes: torch.Tensor) -> torch.Tensor:
+        held.append(len(codes) * 32**2)
+        return log_prob(self, codes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WrappedNormal, "log_prob", counted)
+        found = mutual_information(posterior, noise())
+    assert max(held) <= 2**24 < sum(held)
+    assert math.isfinite(found.lower)

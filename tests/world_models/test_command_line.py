@@ -104,6 +104,10 @@ def test_a_run_that_is_continued_stays_what_it_is(tmp_path: Path) -> None:
     assert refusal([f"--resume={tmp_path}", "--model=rgrvae"]).endswith(
         "continues model 'vae'; --model rgrvae cannot change that"
     )
+    assert refusal([f"--resume={tmp_path}", "--objective=info"]).endswith(
+        "continues objective 'beta'; --objective info cannot change that"
+    )
+    assert read_request([f"--resume={tmp_path}", "--objective=H"]).options.model.objective == "beta"
     assert "is not a run directory" in refusal([f"--resume={tmp_path / 'nowhere'}"])
 
 

@@ -83,7 +83,7 @@ def unit(x: Tensor) -> Tensor:
     """``x [..., n]`` at length 1; the first axis where ``x`` is (nearly) 0, with gradient 0 there."""
     scale = x.detach().abs().amax(-1, keepdim=True)
     zero = scale < 1e-30
-    first = functional.one_hot(torch.zeros_like(x[..., 0], dtype=torch.long), x.shape[-1]).to(x)
+    first = torch.eye(1, x.shape[-1], dtype=x.dtype, device=x.device)[0]
     scaled = torch.where(zero, first, x / torch.where(zero, torch.ones_like(scale), scale))
     return scaled / scaled.square().sum(-1, keepdim=True).sqrt()
 

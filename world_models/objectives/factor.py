@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BETAS = (0.5, 0.9)  # of the discriminator's Adam, as published
 _SLOPE = 0.2
+_LEAST = 4  # images in a batch of which half can be permuted
 
 
 @dataclass
@@ -125,6 +126,8 @@ class Factor(Objective):
 @OBJECTIVES.part("factor", FactorOptions, "total correlation by a discriminator, FactorVAE (Kim and Mnih 2018)")
 def factor(options: FactorOptions, setting: Setting) -> Factor:
     """The evidence lower bound and a weight on the total correlation."""
+    if 0 < setting.batch < _LEAST:
+        raise UsageError(f"--objective factor permutes half a batch: --batch-size {_LEAST} or more is accepted")
     return Factor(
         setting.space,
         options.gamma,

@@ -85,4 +85,6 @@ class Ima(Objective):
 @OBJECTIVES.part("ima", ImaOptions, "the bound of nearly deterministic decoders, IMA-VAE (Reizinger et al. 2022)")
 def ima(options: ImaOptions, setting: Setting) -> Ima:
     """The evidence lower bound with a weight, for Gaussian likelihoods."""
+    if options.beta_start is None and options.beta_steps != ImaOptions.beta_steps:
+        raise UsageError("--beta-steps is not read without --beta-start")
     return Ima(options.beta, options.beta_start, options.beta_steps)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ...envs.registry import UsageError
+from ..likelihoods import Gaussian
 from .base import OBJECTIVES, Evidence, Objective, Setting, Terms
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ class IWAE(Objective):
             if value < 1:
                 raise UsageError(f"--{name} must be 1 or more, not {value}")
         self.samples, self.at_once = samples, at_once
+
+    def check(self, model: VAE) -> None:
+        if isinstance(model.likelihood, Gaussian) and model.likelihood.rule == "optimal":
+            raise UsageError(
+                "--objective iwae weighs samples, for which the mean squared error is not the optimal variance:"
+                " --variance-rule fixed or learnt is accepted"
+            )
 
     def terms(self, model: VAE, images: Tensor, step: int, generator: torch.Generator) -> Terms:
         rows = torch.arange(len(images), device=images.device).repeat_interleave(self.samples)

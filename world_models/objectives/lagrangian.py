@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _DECAY, _EPSILON = 0.9, 1e-10  # RMSProp's in TensorFlow 1, which the published code uses
 _REPORTED = 0.99  # of the running means that the warning tells
 _TOLERANCE = 0.01
+_LARGEST = 1e30  # of targets in float32
 
 
 @dataclass
@@ -150,6 +151,7 @@ class Discrepancy(Constraint):
         drawn = self.setting.space.prior_sample(len(codes), measured.generator).to(codes).detach()
         return self.scale * mmd(codes, drawn, self.kernel, self.unbiased)
 
+    @torch.no_grad()
     def least(self, model: VAE) -> tuple[float, str]:
         if self.unbiased or not self.setting.batch:
             return 0.0, "as a discrepancy is not negative"
@@ -176,12 +178,15 @@ class AggregateKL(Constraint):
     """
 
     def value(self, measured: Measured) -> Tensor:
-        posterior, codes = measured.evidence.posterior, measured.evidence.codes
+        posterior, codes, draw = measured.evidence.posterior, measured.evidence.codes, measured.evidence.draw
         number, images = len(codes), max(self.setting.images, len(codes))
-        each = posterior.pairwise_log_prob(codes)
+        each, prior = posterior.pairwise_log_prob(codes), self.setting.space.prior_log_prob(codes)
+        if draw is not None:  # what codes in float32 no longer tell
+            own, prior = (density.sum(1) for density in draw.densities)
+            each = each.diagonal_scatter(own)
         weights = torch.full_like(each, (images - 1) / (images * max(1, number - 1)))
         aggregate = (each + weights.fill_diagonal_(1 / images).log()).logsumexp(1)
-        return (aggregate - self.setting.space.prior_log_prob(codes)).mean()
+        return (aggregate - prior).mean()
 
 
 class Multipliers(nn.Module):
@@ -346,7 +351,7 @@ def _constraints(options: LagrangianOptions, setting: Setting) -> dict[str, Cons
             target = float(text) if equals else targets[name]
         except (KeyError, ValueError):
             raise UsageError(f"--constraints {asked}: a target is needed, such as {name}=10") from None
-        if name in made or not math.isfinite(target):
+        if name in made or not abs(target) < _LARGEST:
             raise UsageError(f"--constraints {asked}: one of each and finite targets are accepted")
         made[name] = build(target, options, setting)
         if not equals:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...envs.registry import UsageError
 
 _RULES = ("dim", "dim-squared", "median")
+_LEAST = 1e-30  # of bandwidths in float32
 
 
 @dataclass
@@ -51,8 +52,9 @@ class Kernel:
                 width = float(self.bandwidth)
             except ValueError:
                 width = math.nan
-            if not 0 < width < math.inf:
-                raise UsageError(f"--bandwidth must be {', '.join(_RULES)} or above 0, not {self.bandwidth}")
+            if not _LEAST <= width <= 1 / _LEAST:
+                accepted = f"{', '.join(_RULES)} or a number from {_LEAST:g} to {1 / _LEAST:g}"
+                raise UsageError(f"--bandwidth must be {accepted}, not {self.bandwidth}")
 
     def width(self, dimensions: int, median: Tensor | float) -> Tensor | float:
         """The bandwidth, a squared distance.

@@ -272,7 +272,8 @@ def test_refusals(model: str, options: dict[str, Any], message: str, tiny: Calla
 
 def test_the_command_line_has_the_options_of_the_space_that_is_named() -> None:
     chosen = read_request(["--model=vae", "--latent=hyperboloid", "--covariance=full", "--curvature=-2"]).options
-    assert (chosen.latent.covariance, chosen.latent.curvature) == ("full", -2.0)
+    latent = chosen.parts["latent"]
+    assert (latent.covariance, latent.curvature) == ("full", -2.0)
     assert read_request(["--model=betavae", "--latent", "torus", "--beta=2"]).options.model.latent == "torus"
     assert {"latent": "hyperboloid", "covariance": "full"}.items() <= chosen.flat().items()
     # A model's own space may have its own defaults; another one has those that it has elsewhere.

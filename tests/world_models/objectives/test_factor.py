@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -158,3 +159,9 @@ def test_what_makes_no_sense_is_refused() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             objective(**options)
+
+
+def test_a_batch_of_which_no_half_can_be_permuted_is_refused(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="--batch-size 4 or more is accepted"):
+        tiny("factorvae", architecture="forward", batch_size=3)
+    tiny("factorvae", architecture="forward", batch_size=4, discriminator_width=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,3 +87,8 @@ def test_the_divergence_may_weigh_more_at_first() -> None:
     for wrong in ({"beta": 0.0, "start": 2.0}, {"start": -1.0}, {"steps": 0}):
         with pytest.raises(UsageError, match=r"--beta-st(art|eps)"):
             Ima(**wrong)  # type: ignore[arg-type]
+
+
+def test_steps_without_a_start_are_refused(tiny: Callable[..., Any]) -> None:
+    with pytest.raises(UsageError, match="--beta-steps is not read without --beta-start"):
+        tiny("imavae", hidden_width=8, beta_steps=10)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -136,3 +139,10 @@ def test_numbers_below_1_are_refused() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             IWAE(*options)
+
+
+def test_an_optimal_variance_is_refused(tiny: Callable[..., Any]) -> None:
+    settings = {"objective": "iwae", "likelihood": "gaussian", "architecture": "forward"}
+    assert isinstance(tiny("vae", variance_rule="learnt", **settings).model.objective, IWAE)
+    with pytest.raises(UsageError, match="--variance-rule fixed or learnt is accepted"):
+        tiny("vae", variance_rule="optimal", **settings)

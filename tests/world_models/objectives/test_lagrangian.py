@@ -13,6 +13,8 @@ from torch import Tensor
 from equiworld.datasets.randomness import torch_generator
 from equiworld.envs import FlatLand, UsageError
 from equiworld.world_models.latents import DiagonalGaussian, EuclideanLatent
+from equiworld.world_models.latents.gaussian_manifold import GaussianManifoldLatent
+from equiworld.world_models.latents.unit_interval import UnitIntervalLatent
 from equiworld.world_models.objectives import Evidence, Setting
 from equiworld.world_models.objectives.info import Info
 from equiworld.world_models.objectives.lagrangian import (
@@ -200,6 +202,18 @@ def test_the_aggregate_divergence() -> None:
         assert float(value) == pytest.approx(float(draw.log_ratio.mean()) - information, rel=1e-5)
 
 
+def test_the_aggregate_divergence_of_codes_that_float32_rounds() -> None:
+    """Of one posterior it is the divergence itself, also where codes round to the end of the interval."""
+    space = UnitIntervalLatent(1)
+    posterior = space.posterior(torch.tensor([[30.0, -4.0]]))
+    draw = posterior.draw(key())
+    assert float(draw.codes) == 1.0
+    found = Evidence(torch.zeros(1), posterior, draw.codes, torch.zeros(1), draw.log_ratio, draw)
+    options = LagrangianOptions(constraints=("aggregate-kl=3",))
+    terms = lagrangian(options, Setting(space, 1, key())).loss(found, 0)
+    assert float(terms["constraint-aggregate-kl"]) == pytest.approx(float(draw.log_ratio), rel=1e-5)
+
+
 def test_what_is_not_met_is_told() -> None:
     learnt = objective(constraints=("nelbo", "reconstruction=50"), e1=100.0)
     assert learnt.warning() is None
@@ -239,6 +253,14 @@ def test_a_discrepancy_below_the_estimators_bias_is_refused(latents: int, fits: 
     build(latents=latents)  # without bias
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_bias_under_a_prior_that_is_learnt_is_a_number() -> None:
+    space = GaussianManifoldLatent(4, learn_curvature=True)
+    assert space.prior_sample(2, key()).requires_grad
+    constraint = lagrangian(LagrangianOptions(**PUBLISHED), Setting(space, 1000, key(), 250)).constraints["mmd"]
+    assert constraint.least(None)[0] > 0
+
+
 def test_the_bias_under_another_prior_is_found_from_samples() -> None:
     """It is 2/n times what a code is nearer to itself than to another, by the kernel."""
     constraint = build("sphere", 3, e2=1000.0, **PUBLISHED).objective.constraints["mmd"]
@@ -259,6 +281,7 @@ def test_the_bias_under_another_prior_is_found_from_samples() -> None:
         ({"constraints": ("reconstruction",)}, "a target is needed, such as reconstruction=10"),
         ({"constraints": ("reconstruction=low",)}, "--constraints reconstruction=low: a target is needed"),
         ({"constraints": ("nelbo", "nelbo=3")}, "one of each and finite targets are accepted"),
+        ({"constraints": ("nelbo=1e300",)}, "one of each and finite targets are accepted"),
         ({"constraints": ("nelbo",), "e2": 3.0}, "--e2 is the target of mmd, which is not among --constraints"),
         ({"multiplier_rate": 0.0}, "--multiplier-rate must be above 0, not 0"),
         ({"multiplier_start": (1.0, 2.0, 3.0)}, "--multiplier-start must be one number or 2, from --multiplier-min"),
