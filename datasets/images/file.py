@@ -131,14 +131,20 @@ class ImageFile:
 
 
 def is_prepared(path: Path) -> bool:
-    """Whether a path is a file of prepared images, as far as its first attribute says."""
+    """Whether a path is a file of prepared images, as far as its first attribute says.
+
+    Raises:
+        ImageError: It is an HDF5 file, but a damaged one.
+    """
     if not path.is_file() or not h5py.is_hdf5(path):
         return False
     try:
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError):
-        return False
+    except PermissionError:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
 
 
 def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: Told | None = None) -> None:

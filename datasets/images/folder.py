@@ -74,6 +74,8 @@ class Folder(Published):
     def prepared(self, path: Path, shape: Shape, told: Told | None = None) -> Path:
         if is_prepared(path):
             return path
+        if path.is_file():
+            raise UsageError(f"--dataset=folder:{path}: it is neither a folder nor a file of prepared images")
         pictures, out = self.pictures(path), self.place(path, shape)
         if not (out.is_file() and _made_of(out, pictures)):
             write_images(out, pictures, shape, self.name, told)
@@ -104,6 +106,7 @@ def folder_spec(path: str) -> DatasetSpec:
         return FOLDER.open(Path(path), options, noise, seed)
 
     def ready(options: ImageOptions, told: Told | None) -> None:
+        options.check()
         FOLDER.prepared(Path(path), options.shape, told)
 
     return DatasetSpec(ImageOptions, build, ready=ready)

@@ -15,7 +15,7 @@ from PIL import Image
 
 import equiworld
 from equiworld import evaluate, train
-from equiworld.datasets import DATASETS, ImageDataset, WindowLoader, factors, load, still_images
+from equiworld.datasets import DATASETS, ImageDataset, WindowLoader, factors, load, make_ready, still_images
 from equiworld.datasets.images import ImageError, ImageFile, Shape, from_arrays, pictures, write_images
 from equiworld.datasets.prepare import main
 from equiworld.datasets.registry import absolute
@@ -161,12 +161,16 @@ def test_folders_without_images(tmp_path):
             load(f"folder:{path}")
     with pytest.raises(UsageError, match="needs the path"):
         load("folder:")
+    (tmp_path / "words.h5").write_text("no HDF5")
+    with pytest.raises(UsageError, match=r"words.h5: it is neither a folder nor a file of prepared images"):
+        load(f"folder:{tmp_path / 'words.h5'}")
 
 
 def test_names_of_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert absolute("folder:a/b") == f"folder:{tmp_path}/a/b" and absolute("games.h5") == f"{tmp_path}/games.h5"
     assert absolute("flatland") == "flatland" and "folder:a" in DATASETS
+    assert absolute("folder:") == "folder:"  # not the working directory
     with pytest.raises(UsageError, match=r"or of images \(folder:PATH\)"):
         DATASETS["flatlamd"]
 
@@ -228,6 +232,33 @@ def test_damaged_prepared_files(tmp_path, rng):
             ImageDataset(path)
 
 
+def test_truncated_prepared_files_are_no_folders(tmp_path, rng, capsys):
+    path = write(tmp_path / "a.h5", rng.integers(0, 256, (40, 32, 32, 3)).astype(np.uint8))
+    path.write_bytes(path.read_bytes()[:20_000])
+    for name, options in ((f"folder:{path}", {}), ("celeba", {"data_path": str(path)})):
+        with pytest.raises(ImageError, match=r"a.h5 cannot be read: .*truncated"):
+            load(name, **options)
+    assert main(["celeba", str(path)]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_shares_that_are_not_read_are_refused(tmp_path, rng):
+    roles = np.repeat(np.array([0, 1, 2], np.int8), [20, 5, 5])
+    images = rng.integers(0, 256, (30, 16, 16, 3)).astype(np.uint8)
+    path = write(tmp_path / "a.h5", images, roles=roles)
+    for name in ("test", "validation"):
+        with pytest.raises(
+            UsageError, match=f"--{name}-split 0.2 is not read: the data say which images are for {name}"
+        ):
+            assembled(path, **{f"{name}_split": 0.2})
+    assert len(assembled(path).split.test) == 5
+    assert len(assembled(path, test_split=0.2, published_split=False).split.test) == 6
+    half = write(tmp_path / "b.h5", images, roles=np.where(roles == 2, roles, 0).astype(np.int8))
+    assert len(assembled(half, validation_split=0.2).split.validation) == 5
+    with pytest.raises(UsageError, match="--test-split 0.2 is not read"):
+        assembled(half, test_split=0.2)
+
+
 def test_splits_by_class():
     labels = np.repeat(np.arange(5), [100, 50, 10, 4, 1])
     split = split_classes(labels, None, 0.2, 0.1, seed=3)
@@ -263,6 +294,16 @@ def test_thresholds(tmp_path):
         ImageDataset(path, spec.options(threshold=1.0))
     with pytest.raises(UsageError, match="give one"):
         ImageDataset(path, spec.options(threshold=0.5, dynamic_binarisation=True))
+
+
+def test_thresholds_are_looked_at_before_images_are_prepared(tmp_path, rng):
+    save(tmp_path / "a.png", colour(rng))
+    name = f"folder:{tmp_path}"
+    with pytest.raises(UsageError, match="--threshold must be"):
+        make_ready(name, DATASETS[name].options(threshold=2.0))
+    with pytest.raises(UsageError, match="--threshold must be"):
+        load(name, threshold=2.0)
+    assert visible(tmp_path) == ["a.png"]
 
 
 def test_dynamic_binarisation_is_drawn_anew_at_every_pass(tmp_path):
@@ -354,6 +395,8 @@ def test_prepare_makes_a_file_and_says_how_it_is_used(tmp_path, rng, capsys):
             "cannot be written (No such file",
         ),
         (["folder"], 2, "PATH"),
+        (["folder", str(tmp_path / "in"), "--out", str(tmp_path / "in" / "0.png")], 2, "0.png is there and no file of"),
+        (["folder", str(tmp_path / "in"), "--out", str(tmp_path)], 2, "is there and no file of prepared images"),
     ]:
         assert main(arguments) == status
         heard = capsys.readouterr().err
