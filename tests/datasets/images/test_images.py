@@ -248,14 +248,14 @@ def test_shares_that_are_not_read_are_refused(tmp_path, rng):
     path = write(tmp_path / "a.h5", images, roles=roles)
     for name in ("test", "validation"):
         with pytest.raises(
-            UsageError, match=f"--{name}-split 0.2 is not read: the data say which images are for {name}"
+            UsageError, match=rf"--{name}-split 0.2 is not read: the data say which images are for {name}"
         ):
             assembled(path, **{f"{name}_split": 0.2})
     assert len(assembled(path).split.test) == 5
     assert len(assembled(path, test_split=0.2, published_split=False).split.test) == 6
     half = write(tmp_path / "b.h5", images, roles=np.where(roles == 2, roles, 0).astype(np.int8))
     assert len(assembled(half, validation_split=0.2).split.validation) == 5
-    with pytest.raises(UsageError, match="--test-split 0.2 is not read"):
+    with pytest.raises(UsageError, match=r"--test-split 0.2 is not read"):
         assembled(half, test_split=0.2)
 
 
