@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -449,6 +451,39 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path, rng, monkeypatch, c
             main(["folder", str(tmp_path)])
         assert left.value.code == status
     assert visible(tmp_path) == ["0.png", "1.png", "2.png"]
+
+
+def test_a_full_disk_is_one_line(tmp_path, rng):
+    for number in range(3):
+        save(tmp_path / "in" / f"{number}.png", colour(rng, 200, 200))
+    # In a process of its own, because a limit stays; HDF5 could end it where it is left alone with an error.
+    lines = [
+        "import resource, sys",
+        "from equiworld.datasets.prepare import main",
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))",
+        f"sys.exit(main(['folder', {str(tmp_path / 'in')!r}, '--image-size=full']))",
+    ]
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [f"prepare: {tmp_path / 'in' / 'folder-full.h5'}: File too large"]
+    assert visible(tmp_path / "in") == ["0.png", "1.png", "2.png"]
+
+
+def test_folders_that_are_hidden_or_cannot_be_read(tmp_path, rng, monkeypatch):
+    save(tmp_path / "a.png", colour(rng))
+    save(tmp_path / ".thumbnails" / "a.png", colour(rng, 2, 2))
+    (tmp_path / "b").mkdir()
+    assert len(load(f"folder:{tmp_path}")) == 1
+    scan = os.scandir
+
+    def refused(path):
+        if Path(path) == tmp_path / "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(PermissionError, match="Permission denied"):
+        load(f"folder:{tmp_path}")
 
 
 def test_two_that_prepare_at_once_do_not_disturb_each_other(tmp_path, rng):
