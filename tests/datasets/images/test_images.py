@@ -358,11 +358,27 @@ def test_training_prepares_images_on_first_use_and_finds_them_again(tmp_path, rn
     assert evaluate.main([str(tmp_path / "logs" / "version_0"), "--report", "--metrics", "mig", "reconstruction"]) == 0
     assert "mig: these images have no factors" in capsys.readouterr().out
     assert (tmp_path / "logs" / "version_0" / "report.html").is_file()
+    save(tmp_path / "in" / "new.png", colour(rng))
+    assert train.main(["--resume", str(tmp_path / "logs" / "version_0"), "--epochs=2"]) == 1
+    heard = capsys.readouterr().err.splitlines()[-1]
+    assert "or of another run, or the data have changed: the split covers 30 states, not the 31 there are" in heard
     assert train.main([*command, "--dataset=folder:nowhere"]) == 2
     heard = capsys.readouterr().err
     assert "there is no folder" in heard and heard.count("\n") == 1
     assert train.main([*command, "--dataset=celeba"]) == 2
     assert "data/celeba/img_align_celeba; expected" in capsys.readouterr().err
+
+
+def test_a_run_finds_its_data_path_from_anywhere(tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(30):
+        save(tmp_path / "in" / "img_align_celeba" / f"{number}.png", colour(rng))
+    command = ["--model=vae", "--latents=2", "--architecture=forward", "--epochs=1", "--batch-size=8", "--no-evaluate"]
+    assert train.main([*command, "--dataset=celeba", "--data-path=in", "--image-size=16"]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(equiworld.world_models.load_run(tmp_path / "logs" / "version_0").data) == 30
+    assert train.main(["--resume", str(tmp_path / "logs" / "version_0"), "--epochs=2"]) == 0
 
 
 def test_validation_is_of_all_classes(tmp_path, rng):
