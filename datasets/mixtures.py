@@ -6,7 +6,7 @@ The data of Gresele et al. 2021 (arXiv 2106.05200) and Reizinger et al. 2022 (ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from .registry import dataset
 from .sampled import Draw, SampledDataset
 
 Law = Literal["uniform", "gaussian", "laplace", "beta"]
+LinearMap = Literal["none", "cosine", "unit-determinant", "unit-columns"]
 _BETA = 3.0, 11.0
 _ITEMS, _MIXING = 8, 10  # keep the streams of items and mixings apart; SampledDataset draws its items by the first
 
@@ -50,7 +51,7 @@ class SourceOptions:
 class MoebiusOptions(SourceOptions):
     """The options of the Moebius mixture."""
 
-    linear_map: Literal["none", "cosine", "unit-determinant", "unit-columns"] = "none"
+    linear_map: LinearMap = "none"
     """What comes after: nothing, a map whose columns have length 1 and --cosine with each other, or random positive
     columns, scaled to determinant 1 or to length 1."""
     cosine: float = 0.5
@@ -227,6 +228,10 @@ def _source(name: str, options: SourceOptions, noise: NoiseOptions, seed: int) -
         raise UsageError(f"--n-obs must be 1 or more, not {options.n_obs}")
     if noise.noise_name != "none":
         raise UsageError(f"--noise-name {noise.noise_name} is for pictures: --dataset {name} takes none")
+    for option, kind in (("source", Law), ("linear_map", LinearMap)):
+        if (chosen := getattr(options, option, None)) not in (None, *get_args(kind)):
+            accepted = ", ".join(get_args(kind))
+            raise UsageError(f"--{option.replace('_', '-')} {chosen!r} is none; accepted: {accepted}")
     for option in ("mixing_layers", "couplings", "conditioner_width"):
         if getattr(options, option, 1) < 1:
             raise UsageError(f"--{option.replace('_', '-')} must be 1 or more, not {getattr(options, option)}")

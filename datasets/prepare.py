@@ -120,6 +120,8 @@ def prepare(asked: argparse.Namespace) -> int:
     shape = Shape(None if size == "full" else size, asked.crop, asked.grayscale)
     if is_prepared(asked.path):
         raise UsageError(f"{asked.path} is prepared already: name the published files")
+    if asked.out is not None and asked.out.exists() and not is_prepared(asked.out):
+        raise UsageError(f"--out {asked.out} is there and no file of prepared images: it is not replaced")
     pictures, out = kind.pictures(asked.path), asked.out or kind.place(asked.path, shape)
     began = time.perf_counter()
     with waiting(str(out)) as told:

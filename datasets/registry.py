@@ -68,7 +68,8 @@ def is_path(name: str) -> bool:
 def absolute(name: str) -> str:
     """A data set's name as it is, but for a path in it, which becomes absolute."""
     if name.startswith(FOLDER):
-        return FOLDER + os.path.abspath(name.removeprefix(FOLDER))
+        path = name.removeprefix(FOLDER)
+        return FOLDER + (path and os.path.abspath(path))  # no path is none, not the working directory
     return os.path.abspath(name) if is_path(name) else name
 
 

@@ -89,6 +89,8 @@ class Options:
         for kind, registry in PARTS.items():
             if hasattr(self.model, kind):
                 setattr(self.model, kind, registry.known_as(getattr(self.model, kind)))
+        if isinstance(path := getattr(self.dataset, "data_path", None), str):
+            self.dataset.data_path = os.path.abspath(path)  # so that the run finds it again from anywhere
 
     def flat(self) -> dict[str, Any]:
         """As in a configuration file."""
@@ -450,7 +452,7 @@ def read_split(run: Path, otherwise: Split) -> Split:
             raise ValueError("its parts must be lists of states")
         found.role(sum(len(part) for part in (otherwise.train, otherwise.validation, otherwise.test)))
     except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        raise runs.RunError(f"{path} is damaged or of another run: {error}") from error
+        raise runs.RunError(f"{path} is damaged or of another run, or the data have changed: {error}") from error
     return found
 
 

@@ -141,6 +141,11 @@ def record_games(options: BreakoutFramesOptions, told: Told | None = None) -> Pa
         UsageError: An option cannot be used, or the file cannot be written.
         OSError: The disk is full, or the like; whole games are kept.
     """
+    options.check()
+    if options.crop is not None and not 1 <= options.crop <= options.image_size:
+        raise UsageError(
+            f"--crop must be between 1 and {options.image_size}, the size of the frames, got {options.crop}"
+        )
     file = options.file
     plan = Plan(
         "equiworld/Breakout-v0",

@@ -23,7 +23,9 @@ from ..noise import Noise, NoiseOptions
 from ..registry import DATASETS, DatasetSpec
 from ..splits import Split, split_classes
 from .file import ImageFile, Told, is_prepared, write_images
-from .pictures import Absent, Images, Pictures, Shape
+from .pictures import TEST, VALIDATION, Absent, Images, Pictures, Shape
+
+_SHARE = 0.1  # that is held out unless told otherwise
 
 
 @dataclass
@@ -34,6 +36,17 @@ class BinaryOptions:
     """White where a pixel is brighter than this share of the brightest, 0 to 1, black elsewhere; None: as it is."""
     dynamic_binarisation: bool = False
     """White with the pixel's brightness as probability, drawn anew at every pass; always the same in evaluation."""
+
+    def check(self) -> None:
+        """Refuses what cannot be used.
+
+        Raises:
+            UsageError: As the message says.
+        """
+        if self.threshold is not None and not 0 <= self.threshold < 1:
+            raise UsageError(f"--threshold must be 0 or more and below 1, got {self.threshold}")
+        if self.threshold is not None and self.dynamic_binarisation:
+            raise UsageError("--threshold and --dynamic-binarisation both make images black and white: give one")
 
 
 @dataclass
@@ -135,10 +148,7 @@ class StillImages(FactorDataset):
         seed: int = 0,
     ) -> None:
         chosen = BinaryOptions() if options is None else options
-        if chosen.threshold is not None and not 0 <= chosen.threshold < 1:
-            raise UsageError(f"--threshold must be 0 or more and below 1, got {chosen.threshold}")
-        if chosen.threshold is not None and chosen.dynamic_binarisation:
-            raise UsageError("--threshold and --dynamic-binarisation both make images black and white: give one")
+        chosen.check()
         self.threshold, self._known = chosen.threshold, factors is not None
         first = (NoiseOptions() if noise is None else noise).make(image_shape, seed)
         made = DynamicBinarisation(first) if chosen.dynamic_binarisation else first
@@ -228,18 +238,24 @@ class ImageDataset(StillImages):
     def read(self, numbers: NDArray[np.int64]) -> Images:
         return self.file.read(numbers)
 
-    def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
+    def split(self, validation: float = _SHARE, test: float = _SHARE, seed: int = 0) -> Split:
         """Training, validation and test images: as published, and what is not is drawn from each class alike.
 
         Args:
-            validation: The share of what is published for training (or of all), in (0, 1); not read where the data say
-                what is for validation.
+            validation: The share of what is published for training (or of all), in (0, 1); none but the usual one where
+                the data say what is for validation.
             test: Likewise.
             seed: The same seed gives the same split.
 
         Raises:
-            UsageError: A share is not in (0, 1), or a part would be empty.
+            UsageError: A share is not in (0, 1) or would not be read, or a part would be empty.
         """
+        for name, role, share in (("validation", VALIDATION, validation), ("test", TEST, test)):
+            if self._roles is not None and share != _SHARE and (self._roles == role).any():
+                raise UsageError(
+                    f"--{name}-split {share} is not read: the data say which images are for {name};"
+                    " --no-published-split draws the split"
+                )
         labels = np.zeros(len(self), dtype=np.int64) if self.labels is None else self.labels
         return split_classes(labels, self._roles, validation, test, seed)
 
@@ -300,8 +316,10 @@ class Published:
         return out
 
     def place(self, path: Path, shape: Shape) -> Path:
-        """Where the file made of the images below a path is looked for: beside what is there."""
-        return (path if path.is_dir() else path.parent) / f"{self.name}-{shape.tag}.h5"
+        """Where the file made of the images below a path is looked for: in the folder, or beside the file."""
+        if path.is_dir():
+            return path / f"{self.name}-{shape.tag}.h5"
+        return path.parent / f"{self.name}-{path.stem}-{shape.tag}.h5"
 
     def open(self, path: Path, options: ImageOptions, noise: NoiseOptions, seed: int) -> ImageDataset:
         """The data set, prepared if it is not.
@@ -310,6 +328,7 @@ class Published:
             UsageError: As for ``prepared``; or a file that was made with other options is named.
             ImageError: As for ``prepared``.
         """
+        options.check()
         file = self.prepared(path, options.shape)
         found = ImageFile(file)
         if self.name not in (found.name, "folder"):  # as a folder of images, any is read
@@ -355,6 +374,7 @@ def published(name: str, *, source: str, expected: str, image_size: int | None =
             return kind.open(Path(options.data_path), options, noise, seed)
 
         def ready(options: PublishedOptions, told: Told | None) -> None:
+            options.check()
             kind.prepared(Path(options.data_path), options.shape, told)
 
         PUBLISHED.register(name)(kind)

@@ -78,19 +78,20 @@ def _idx_parts(folder: Path) -> list[Part]:
 
 def _npz_parts(path: Path) -> list[Part]:
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as stream, np.lib.npyio.NpzFile(stream, allow_pickle=False) as held:
             names = set(held.files)
             parts: list[Part] = []
             for role, words in _NPZ.items():
                 for word in words:
-                    images = names & {f"x_{word}", f"{word}_images", word}
-                    labels = names & {f"y_{word}", f"{word}_labels"}
+                    images = [name for name in (f"x_{word}", f"{word}_images", word) if name in names]
+                    labels = [name for name in (f"y_{word}", f"{word}_labels") if name in names]
                     if images:
-                        parts.append((role, held[images.pop()], held[labels.pop()] if labels else None))
+                        classes = np.asarray(held[labels[0]]) if labels else None
+                        parts.append((role, np.asarray(held[images[0]]), classes))
             for image, label in _ALONE:
                 if not parts and image in names:
-                    parts.append((-1, held[image], held[label] if label in names else None))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                    parts.append((-1, np.asarray(held[image]), np.asarray(held[label]) if label in names else None))
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ImageError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
     if not parts:
         known = "x_train, y_train, x_test, y_test; train_images, train_labels, ...; images, labels"
@@ -107,6 +108,8 @@ def _mat_parts(path: Path) -> list[Part]:
         side = math.isqrt(len(columns))
         if columns.ndim != 2 or side * side != len(columns) or alphabets.ndim != 2:
             raise ImageError(f"{path}: its images are {list(columns.shape)}, not [784, N]")
+        if not chars.size == alphabets.shape[1] == columns.shape[1]:
+            raise ImageError(f"{path}: it has {chars.size} labels for {columns.shape[1]} images")
         labels = alphabets.argmax(axis=0) * 10_000 + chars.reshape(-1).astype(np.int64)
         parts.append((role, columns.T.reshape(-1, side, side).transpose(0, 2, 1), labels))
     return parts
@@ -115,13 +118,13 @@ def _mat_parts(path: Path) -> list[Part]:
 def _as_bytes(images: NDArray[Any], path: Path) -> Images:
     if images.ndim not in (3, 4) or not images.size or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise ImageError(f"{path}: its images are {list(images.shape)}, not [N, H, W] or [N, H, W, 1 or 3]")
+    if images.dtype.kind not in "uifb":
+        raise ImageError(f"{path}: its images are of type {images.dtype}")
     top = images.max()
     if images.dtype.kind == "f" and not (images.min() >= 0 and top <= 1):
         raise ImageError(f"{path}: its images have values from {images.min():g} to {top:g}; 0 to 1 are accepted")
     if images.dtype.kind in "ui" and not (images.min() >= 0 and top <= 255):
         raise ImageError(f"{path}: its images have values from {images.min()} to {top}; 0 to 255 are accepted")
-    if images.dtype.kind not in "uifb":
-        raise ImageError(f"{path}: its images are of type {images.dtype}")
     if images.dtype.kind == "f" or top <= 1:  # shares of white, or black and white
         return np.rint(images * np.float32(255)).astype(np.uint8)
     return images.astype(np.uint8, copy=False)

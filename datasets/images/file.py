@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
-import io
 import json
 import math
 import os
@@ -22,7 +21,7 @@ from ...envs.registry import UsageError
 from ..rollouts.codec import filters
 from ..rollouts.layout import RolloutError
 from ..rollouts.reader import Chunks
-from ..rollouts.transaction import lock
+from ..rollouts.transaction import TransactionalFile
 from .pictures import TEST, TRAINING, ImageError, Images, Pictures, Shape
 
 FORMAT, VERSION = "equiworld-images", 1
@@ -131,14 +130,21 @@ class ImageFile:
 
 
 def is_prepared(path: Path) -> bool:
-    """Whether a path is a file of prepared images, as far as its first attribute says."""
-    if not path.is_file() or not h5py.is_hdf5(path):
+    """Whether a path is a file of prepared images, as far as its first attribute says.
+
+    Raises:
+        ImageError: It is an HDF5 file, but a damaged one; or it cannot be read.
+    """
+    if not path.is_file():
         return False
     try:
+        if not h5py.is_hdf5(path):
+            return False
         with h5py.File(path, "r") as file:
             return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, RuntimeError):
-        return False
+    except (OSError, RuntimeError) as error:
+        why = "Permission denied" if isinstance(error, PermissionError) else " ".join(str(error).split())[:200]
+        raise ImageError(f"{path} cannot be read: {why}") from error
 
 
 def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: Told | None = None) -> None:
@@ -165,7 +171,7 @@ def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: 
         "factors": [] if pictures.factors is None else [dataclasses.asdict(each) for each in pictures.factors.factors],
         "listing": pictures.listing,
     }
-    with _whole(path) as part, h5py.File(part, "w", locking=False) as file:
+    with _whole(path) as stream, h5py.File(stream, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         file["about"] = json.dumps(about)
         columns = {"labels": (pictures.labels, np.int64), "roles": (pictures.roles, np.int8)}
@@ -185,6 +191,7 @@ def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: 
             held = np.concatenate([held, block])
             whole = len(held) - len(held) % target.chunks[0]
             target[done : done + whole] = held[:whole]
+            stream.check()
             done, held = done + whole, held[whole:]
             if told is not None:
                 told(done + len(held), pictures.count)
@@ -195,11 +202,10 @@ def write_images(path: Path, pictures: Pictures, shape: Shape, name: str, told: 
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` that is renamed to it at the end, or removed where that is not reached."""
-    part = path.with_name(f".{path.name}.part")
+def _whole(path: Path) -> Iterator[TransactionalFile]:
+    """What is written into it becomes the file at ``path`` at the end, or is gone where that is not reached."""
     try:
-        stream = io.FileIO(part, "a")
+        stream = TransactionalFile(path, new=True, replace=True)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR):
             raise
@@ -207,18 +213,13 @@ def _whole(path: Path) -> Iterator[Path]:
             f"{path} cannot be written ({error.strerror}): python -m equiworld.datasets.prepare makes it with"
             " --out FILE elsewhere, and --data-path FILE names it then"
         ) from error
-    with stream:
-        lock(stream, path)
+    with contextlib.closing(stream):
         try:
-            yield part
-            os.fsync(stream.fileno())
-            os.replace(part, path)
+            yield stream
+            stream.commit()
         except (OSError, RuntimeError) as error:
-            part.unlink(missing_ok=True)
-            if isinstance(error, ImageError) or (isinstance(error, OSError) and error.filename):
+            failed = stream.error or error  # HDF5 may stumble over what could not be written
+            if isinstance(failed, ImageError) or (isinstance(failed, OSError) and failed.filename):
                 raise
-            number = error.errno if isinstance(error, OSError) and error.errno else errno.EIO
-            raise OSError(number, f"it cannot be written: {' '.join(str(error).split())[:200]}", str(path)) from error
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+            number = failed.errno if isinstance(failed, OSError) and failed.errno else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error

@@ -23,19 +23,26 @@ _ROLES = {
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images in a folder and in the folders in it, sorted by their paths; hidden files are passed over.
+    """The images in a folder and in the folders in it, sorted by their paths; what is hidden is passed over.
 
     Raises:
         Absent: There is no such folder, or it holds no images.
+        OSError: One of the folders cannot be read.
     """
     if not folder.is_dir():
         raise Absent(f"there is no folder {folder}")
-    files = [
-        Path(place, name)
-        for place, folders, names in os.walk(folder)
-        for name in names
-        if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-    ]
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    files: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [
+            Path(place, name)
+            for name in names
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+        ]
     if not files:
         raise Absent(f"the folder {folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return sorted(files)
@@ -74,6 +81,8 @@ class Folder(Published):
     def prepared(self, path: Path, shape: Shape, told: Told | None = None) -> Path:
         if is_prepared(path):
             return path
+        if path.is_file():
+            raise UsageError(f"--dataset=folder:{path}: it is neither a folder nor a file of prepared images")
         pictures, out = self.pictures(path), self.place(path, shape)
         if not (out.is_file() and _made_of(out, pictures)):
             write_images(out, pictures, shape, self.name, told)
@@ -104,6 +113,7 @@ def folder_spec(path: str) -> DatasetSpec:
         return FOLDER.open(Path(path), options, noise, seed)
 
     def ready(options: ImageOptions, told: Told | None) -> None:
+        options.check()
         FOLDER.prepared(Path(path), options.shape, told)
 
     return DatasetSpec(ImageOptions, build, ready=ready)

@@ -48,6 +48,7 @@ class TransactionalFile(io.RawIOBase):
     Args:
         path: The file.
         new: Whether it is to be made; an existing one is not overwritten.
+        replace: Unless it is to be replaced, as a whole, at the first commit.
 
     Attributes:
         path: The file.
@@ -58,11 +59,11 @@ class TransactionalFile(io.RawIOBase):
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, *, new: bool) -> None:
+    def __init__(self, path: Path, *, new: bool, replace: bool = False) -> None:
         super().__init__()
-        self.path = path
+        self.path, self._replace = path, replace
         self.error: OSError | None = None
-        if new and path.exists():
+        if new and path.exists() and not replace:
             raise UsageError(f"{path} exists already")
         self._place = path.with_name(f".{path.name}.part") if new else path
         flags = os.O_RDWR | (os.O_CREAT if new else 0) | getattr(os, "O_BINARY", 0)
@@ -75,6 +76,7 @@ class TransactionalFile(io.RawIOBase):
                 _replay(self._file, path)
         except BaseException:
             self._file.close()
+            super().close()  # so that nothing of the one who writes it is removed when this is collected
             raise
         self._pages: dict[int, bytearray] = {}
         self._stopped, self._behind_at = False, 0
@@ -215,7 +217,7 @@ class TransactionalFile(io.RawIOBase):
         else:
             if self._size < os.fstat(self._file.fileno()).st_size:
                 self._file.truncate(self._size)
-            if self.path.exists():
+            if self.path.exists() and not self._replace:
                 raise FileExistsError(errno.EEXIST, "another process made it meanwhile", str(self.path))
             self._durable = self._size
             os.replace(self._place, self.path)

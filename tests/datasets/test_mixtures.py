@@ -178,6 +178,12 @@ def test_sources_follow_their_law(law, mean, variance, low, high):
         ("moebius", {"cosine": 0.7}, "--cosine is not read by --linear-map none"),
         ("moebius", {"source_alpha": 2.0}, "--source-alpha and --source-beta are not read by --source uniform"),
         ("moebius", {"source": "beta", "source_alpha": 0.0}, "must be above 0, not 0.0 and 11.0"),
+        ("moebius", {"source": "cauchy"}, "--source 'cauchy' is none; accepted: uniform, gaussian, laplace, beta"),
+        (
+            "moebius",
+            {"linear_map": "circle"},
+            "--linear-map 'circle' is none; accepted: none, cosine, unit-determinant",
+        ),
         ("moebius", {"noise_name": "gaussian"}, "--noise-name gaussian is for pictures: --dataset moebius takes none"),
     ],
 )

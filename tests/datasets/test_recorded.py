@@ -333,7 +333,10 @@ def test_a_file_that_has_moved_or_grown(
     )
     capsys.readouterr()
     assert evaluate.main([str(run), "--metrics", "mig"]) == 1
-    assert "/split.npz is damaged or of another run: the split covers " in capsys.readouterr().err
+    assert (
+        "/split.npz is damaged or of another run, or the data have changed: the split covers "
+        in capsys.readouterr().err
+    )
     (tmp_path / "moved.h5").write_bytes(content)
     file.unlink()
     assert evaluate.main([str(run), "--metrics", "mig"]) == 2

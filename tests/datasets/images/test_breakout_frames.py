@@ -88,3 +88,17 @@ def test_other_uses(games):
     assert len(noisy.images([5]).unique()) > 100
     with pytest.raises(UsageError, match="have no factors"):
         noisy.generative_factors(0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 2.0}, "--threshold must be 0 or more and below 1"),
+        ({"crop": 65}, "--crop must be between 1 and 64"),
+    ],
+)
+def test_options_are_looked_at_before_games_are_played(tmp_path, options, message):
+    chosen = DATASETS["breakout-frames"].options(data_path=str(tmp_path / "games"), **options)
+    with pytest.raises(UsageError, match=message):
+        make_ready("breakout-frames", chosen)
+    assert not list(tmp_path.iterdir())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import struct
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -72,6 +74,8 @@ def test_mnist_from_npz(tmp_path, rng):
     data = load("mnist", data_path=str(file))
     np.testing.assert_array_equal(data.frames(np.arange(18))[..., 0], np.concatenate([train, test]))
     assert data.split().test.tolist() == list(range(12, 18))
+    np.savez(tmp_path / "other.npz", images=train[:7])  # beside it, and prepared for itself
+    assert len(load("mnist", data_path=str(tmp_path / "other.npz"))) == 7
     (tmp_path / "alone").mkdir()
     shares = np.array([[[0.0, 0.5, 1.0]]] * 10, dtype=np.float32)
     np.savez(tmp_path / "alone" / "b.npz", images=shares)
@@ -93,6 +97,26 @@ def test_npz_files_run_no_pickles_and_say_what_is_wrong(tmp_path):
     np.savez(tmp_path / "a.npz", images=np.zeros((2, 3, 3)), labels=np.zeros(3))
     with pytest.raises(ImageError, match="3 labels for 2 images"):
         load("mnist", data_path=str(tmp_path))
+    for images, message in [
+        (np.full((2, 3, 3), "a"), "are of type <U1"),
+        (np.zeros((2, 3, 3), complex), "are of type complex"),
+        (np.zeros((2, 9)), r"are \[2, 9\], not \[N, H, W\]"),
+    ]:
+        np.savez(tmp_path / "a.npz", images=images)
+        with pytest.raises(ImageError, match=message):
+            load("mnist", data_path=str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+        packed.writestr("images", "no array")
+    with pytest.raises(ImageError, match=r"its images are \[\], not"):
+        load("mnist", data_path=str(tmp_path))
+    with (tmp_path / "a.npz").open("wb") as stream:
+        np.save(stream, np.zeros((2, 3, 3)))
+    with pytest.raises(ImageError, match="cannot be read: File is not a zip file"):
+        load("mnist", data_path=str(tmp_path))
+    (tmp_path / "a.npz").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(ImageError, match="cannot be read: File is not a zip file"):
+        load("mnist", data_path=str(tmp_path))
+    assert [each.name for each in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_damaged_idx_files(tmp_path, rng):
@@ -139,6 +163,9 @@ def test_omniglot_at_28_pixels(tmp_path, rng):
     np.testing.assert_array_equal(data.frames(np.arange(9))[..., 0], 255 * upright)
     assert data.labels.tolist() == (np.arange(9) % 3).tolist()
     assert data.split(0.2).test.tolist() == [6, 7, 8]
+    savemat(tmp_path / "chardata.mat", held | {"targetchar": np.ones((1, 5))})
+    with pytest.raises(ImageError, match=r"chardata.mat: it has 5 labels for 6 images"):
+        load("omniglot", data_path=str(tmp_path), image_size=20)
 
 
 def test_celeba_and_its_partition(tmp_path, rng):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import os
 import random
 import resource
@@ -240,3 +242,19 @@ def test_an_error_of_the_disk_keeps_what_was_whole(tmp_path: Path, after: int) -
     kept = check(path)
     write(path, range(kept, 10))
     assert check(path) == 10
+
+
+def test_who_comes_second_removes_nothing_of_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with contextlib.closing(TransactionalFile(path, new=True)) as first:
+        with pytest.raises(UsageError, match="is in use"):
+            TransactionalFile(path, new=True)
+        gc.collect()
+        first.write(b"whole")
+        first.commit()
+    assert path.read_bytes() == b"whole"
+    with contextlib.closing(TransactionalFile(path, new=True, replace=True)) as second:
+        second.write(b"other")
+        assert path.read_bytes() == b"whole"
+        second.commit()
+    assert path.read_bytes() == b"other" and [each.name for each in tmp_path.iterdir()] == ["a.h5"]
