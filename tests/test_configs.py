@@ -45,4 +45,4 @@ def test_later_files_win_and_unknown_keys_are_refused(tmp_path: Path) -> None:
 def test_a_number_may_stand_for_an_option_of_text(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("bandwidth: 10\n")
-    assert read_request(["--model=infovae", f"--config={own}"]).options.parts["objective"].bandwidth == "10"
+    assert read_request(["--model=infovae", f"--config={own}"]).options.parts["objective"].bandwidth == 10.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
@@ -251,7 +252,11 @@ def _converted(value: Any, hint: Any) -> Any:
     if origin in (Union, UnionType):
         if value is None and NoneType in inner:
             return None
-        return _converted(value, next(each for each in inner if each is not NoneType))
+        *others, last = (each for each in inner if each is not NoneType)
+        for each in others:
+            with contextlib.suppress(TypeError, ValueError):
+                return _converted(value, each)
+        return _converted(value, last)
     if origin is tuple:
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list | tuple):
@@ -262,8 +267,6 @@ def _converted(value: Any, hint: Any) -> Any:
             return float(value)
         except OverflowError as error:
             raise ValueError("it is too large") from error
-    if hint is str and type(value) in (int, float):
-        return str(value)
     if type(value) is not hint:
         raise ValueError(f"it must be of type {getattr(hint, '__name__', hint)}")
     return value

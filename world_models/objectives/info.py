@@ -22,7 +22,7 @@ class InfoOptions(KernelOptions):
     """Lambda: the discrepancy of codes and prior weighs alpha + lambda - 1, times mmd-scale."""
     mmd_scale: float = 1e4
     """The discrepancy, which is below 2, counts so many times."""
-    bandwidth: str = "dim-squared"
+    bandwidth: str | float = "dim-squared"
     """h: dim (numbers in a code), dim-squared, median (of the squared distances in a batch), or a number."""
 
 

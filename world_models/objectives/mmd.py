@@ -23,7 +23,7 @@ class KernelOptions:
 
     kernel: Literal["gaussian", "imq"] = "gaussian"
     """Of the squared distance r and bandwidth h: gaussian, exp(-r/h); imq, h/(h + r)."""
-    bandwidth: str = "dim"
+    bandwidth: str | float = "dim"
     """h: dim (numbers in a code), dim-squared, median (of the squared distances in a batch), or a number."""
     unbiased: bool = False
     """Leave out the distance of a code to itself (U-statistic): no bias, but it may be below 0."""
