@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -38,7 +39,7 @@ Work = Callable[[], int]
 """Does something, and says how many frames or windows it did it to."""
 
 
-class Way:
+class Way(ABC):
     """A way to keep episodes: what it costs to write them, and to read frames, windows, and everything in order."""
 
     name = ""
@@ -48,24 +49,25 @@ class Way:
         self.path, self.episodes = folder / f"{type(self).__name__}.h5", episodes
         self.rng = np.random.default_rng(0)
 
+    @abstractmethod
     def write(self) -> int:
         """Writes all episodes anew; the number of frames."""
-        raise NotImplementedError
 
+    @abstractmethod
     def open(self) -> None:
         """Gets ready to read."""
 
+    @abstractmethod
     def random(self) -> int:
         """Reads single frames from anywhere."""
-        raise NotImplementedError
 
+    @abstractmethod
     def windows(self) -> int:
         """Reads 16 frames that follow each other in an episode, from anywhere."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sequential(self) -> int:
         """Reads everything in order."""
-        raise NotImplementedError
 
     def size(self) -> int:
         """Bytes on the disk."""

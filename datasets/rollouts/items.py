@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from ...envs.factors import whole
 from .reader import Rollouts, Source, each_array
 
 
-class _Items(Dataset[dict[str, Any]]):
+class _Items(Dataset[dict[str, Any]], ABC):
     """Items that begin at some rows. An index gives an item, a list of indices a batch of them."""
 
     def __init__(self, rollouts: Rollouts | Source, rows: ArrayLike | None, length: int) -> None:
@@ -43,8 +44,9 @@ class _Items(Dataset[dict[str, Any]]):
 
         return [item(place) for place in range(len(indices))]
 
+    @abstractmethod
     def _batch(self, rows: NDArray[np.int64]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Items that begin at ``rows``, as arrays [N, ...]."""
 
 
 class Frames(_Items):

@@ -145,9 +145,9 @@ class _Pointer(ActionSpace):
         _move(factors, rows[hit], chosen[hit], motion[hit], keep_in_frame)
         return -self.motion_cost * np.hypot(motion[:, 0], motion[:, 1])
 
+    @abstractmethod
     def _motion(self, points: Floats) -> Floats:
         """The motions [R, 2] that four numbers in [0, 1] mean."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

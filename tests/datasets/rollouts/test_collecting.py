@@ -69,7 +69,7 @@ def counting() -> Iterator[None]:
 PLANS["counting"] = Plan("Counting-v0", seed=5)
 
 
-def same(first: Path, second: Path) -> None:
+def assert_same(first: Path, second: Path) -> None:
     with Rollouts(first) as one, Rollouts(second) as other:
         assert one.header == other.header
         assert np.array_equal(one.offsets, other.offsets) and np.array_equal(one.seeds, other.seeds)
@@ -88,7 +88,7 @@ def test_the_number_of_copies_and_the_blocks_change_nothing(
     monkeypatch.setattr(collector, "MEMORY", 1000)  # so that what waits is packed
     collect(PLANS[name], 500, tmp_path / "c.h5", num_envs=7, compression="zstd", every=0)
     for other in ("b.h5", "c.h5"):
-        same(tmp_path / "a.h5", tmp_path / other)
+        assert_same(tmp_path / "a.h5", tmp_path / other)
     assert Rollouts(tmp_path / "a.h5").steps == 500
 
 
@@ -113,7 +113,7 @@ def test_interruptions_change_nothing(tmp_path: Path, name: str) -> None:
             break
         stops += 1
     assert stops > 1
-    same(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert_same(tmp_path / "a.h5", tmp_path / "b.h5")
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -126,9 +126,9 @@ def test_more_steps_go_on_where_fewer_were_cut(tmp_path: Path, name: str) -> Non
             last = len(found) - 2
             assert found.read("truncated", last) or found.read("terminated", last)
             assert not found.read("truncated", last + 1)
-    same(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert_same(tmp_path / "a.h5", tmp_path / "b.h5")
     assert collect(PLANS[name], 400, tmp_path / "b.h5", resume=True).steps == 500  # which are enough
-    same(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert_same(tmp_path / "a.h5", tmp_path / "b.h5")
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -207,7 +207,7 @@ def test_the_attributes_are_all_that_it_takes_to_collect_it_again(
     forget()
     collect(*plan_of(tmp_path / "a.h5"), tmp_path / "b.h5")
     forget()
-    same(tmp_path / "a.h5", tmp_path / "b.h5")
+    assert_same(tmp_path / "a.h5", tmp_path / "b.h5")
 
 
 def test_the_package_of_an_environment_is_told() -> None:
@@ -278,7 +278,7 @@ def test_processes_collect_the_same_shards(tmp_path: Path, capsys: pytest.Captur
     for number in range(2):
         part = Plan(plan.env, plan.policy, plan.seed, shard=(number, 2))
         collect_shard(part, 301, tmp_path / "b")
-        same(*(shards.shard_path(tmp_path / name, (number, 2)) for name in ("a", "b")))
+        assert_same(*(shards.shard_path(tmp_path / name, (number, 2)) for name in ("a", "b")))
     with pytest.raises(UsageError, match="exists already; --resume goes on with it"):
         shards.collect_shards(plan, 301, tmp_path / "a", 2)
 
@@ -433,7 +433,7 @@ def test_a_signal_leaves_whole_episodes(
         reached = found.steps + 50
     assert main([*command[:3], "--steps", str(reached), *command[5:], "--resume"]) == 0
     collect(Plan("CartPole-v1"), reached, tmp_path / "b.h5")
-    same(out, tmp_path / "b.h5")
+    assert_same(out, tmp_path / "b.h5")
 
 
 def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +456,7 @@ def test_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert kept > 0 and said.startswith(f"rollouts: {out}: No space left on device; ") and "kept, and --resume" in said
     collect(Plan("CartPole-v1"), kept + 100, out, resume=True)
     collect(Plan("CartPole-v1"), kept + 100, tmp_path / "b.h5")
-    same(out, tmp_path / "b.h5")
+    assert_same(out, tmp_path / "b.h5")
 
 
 def test_a_disk_that_is_full_at_once(
