@@ -26,7 +26,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 EXPERIMENTS: dict[str, tuple[list[str], int]] = {
     "rgrvae": (["--model=rgrvae"], 10),
     "forward": (["--model=forward"], 10),
-    "betavae": (["--model=betavae", "--latents=4", "--architecture=forward"], 3),
+    "betavae": (["--model=betavae", "--latents=4", "--architecture=forward", "--learning-rate=1e-3"], 3),
     "rgrvae-salt": (["--model=rgrvae", "--noise-name=salt"], 3),
     "rgrvae-gaussian": (["--model=rgrvae", "--noise-name=gaussian"], 3),
     "rgrvae-background": (["--model=rgrvae", "--noise-name=background"], 3),

@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ..datasets.loader import WindowLoader
 from .actions.representations import Rotation
 from .actions.windows import outcome_errors
+from .bounds import active_units
 from .group import GroupVAE
 from .vae import VAE
 
@@ -57,6 +58,7 @@ class Panels:
         writer.add_histogram("posterior/log_variance", 2 * torch.log(posterior.deviation), epoch)
         for number, kl in enumerate(posterior.kl().mean(0).tolist()):
             writer.add_scalar(f"kl/latent_{number}", kl, epoch)
+        writer.add_scalar("kl/active_units", active_units(posterior.mean).sum(), epoch)
         if isinstance(model, GroupVAE):
             self._actions(model, writer, epoch, device)
 

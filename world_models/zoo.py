@@ -290,8 +290,13 @@ def preset(name: str, summary: str, **defaults: Any) -> None:
 
 
 preset("vae", "variational auto-encoder (Kingma and Welling 2014)")
-preset("betavae", "beta-VAE, weighted divergence (Higgins et al. 2017)", beta=4.0)
-preset("annealedvae", "beta-VAE with a growing capacity (Burgess et al. 2018, arXiv 1804.03599)", objective="capacity")
+preset("betavae", "beta-VAE, weighted divergence (Higgins et al. 2017)", beta=4.0, learning_rate=1e-4)
+preset(
+    "annealedvae",
+    "beta-VAE with a growing capacity (Burgess et al. 2018, arXiv 1804.03599)",
+    objective="capacity",
+    learning_rate=5e-4,
+)
 preset(
     "factorvae",
     "FactorVAE, total correlation by a discriminator (Kim and Mnih 2018, arXiv 1802.05983)",
@@ -299,8 +304,18 @@ preset(
     learning_rate=1e-4,
     batch_size=128,
 )
-preset("dipvae-i", "DIP-VAE-I, uncorrelated posterior means (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-i")
-preset("dipvae-ii", "DIP-VAE-II, uncorrelated codes (Kumar et al. 2018, arXiv 1711.00848)", objective="dip-ii")
+preset(
+    "dipvae-i",
+    "DIP-VAE-I, uncorrelated posterior means (Kumar et al. 2018, arXiv 1711.00848)",
+    objective="dip-i",
+    learning_rate=1e-4,
+)
+preset(
+    "dipvae-ii",
+    "DIP-VAE-II, uncorrelated codes (Kumar et al. 2018, arXiv 1711.00848)",
+    objective="dip-ii",
+    learning_rate=1e-4,
+)
 preset("betatcvae", "beta-TCVAE, weighted total correlation (Chen et al. 2018, arXiv 1802.04942)", objective="tc")
 preset(
     "infovae",

@@ -107,7 +107,7 @@ def test_a_group_model_shows_its_actions(trained: dict[str, Path]) -> None:
     assert {"metric/mse_x1", "metric/mse_x2", "metric/mse_z2", "metric/mse_z1_mu2"} <= found["scalars"]
     assert {"forward/mean_angle", "forward/angle_std", "forward/dets_mean"} <= found["scalars"]
     assert {f"cyclic_orders/angle_{number}" for number in range(4)} <= found["scalars"]
-    assert {f"kl/latent_{number}" for number in range(4)} <= found["scalars"]
+    assert {"kl/active_units", *(f"kl/latent_{number}" for number in range(4))} <= found["scalars"]
     assert {"posterior/mean", "attn/attn", "attn/attn_norm", "attn/attn_scaled_dists"} <= found["histograms"]
     texts = {"matrices", "actions/counts", "actions/examples", "actions/density"}
     assert {f"{name}/text_summary" for name in texts} <= found["tensors"]

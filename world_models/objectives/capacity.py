@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ...envs.registry import UsageError
-from .base import OBJECTIVES, Divergence, Setting
+from .base import OBJECTIVES, Divergence, Evidence, Setting, Terms
 
 
 @dataclass
@@ -47,6 +48,10 @@ class Capacity(Divergence):
 
     def penalty(self, kl: Tensor, step: int) -> Tensor:
         return self.gamma * (kl.mean() - self.capacity(step)).abs()
+
+    def loss(self, evidence: Evidence, step: int, generator: torch.Generator | None = None) -> Terms:
+        capacity = evidence.reconstruction.new_tensor(self.capacity(step))
+        return super().loss(evidence, step, generator) | {"capacity": capacity}
 
 
 @OBJECTIVES.part("capacity", CapacityOptions, "divergence held at a growing capacity, B (Burgess et al. 2018)")
