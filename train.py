@@ -169,7 +169,7 @@ def train(request: Request) -> int:
     if options.run.threads:
         torch.set_num_threads(options.run.threads)
     if request.resume:
-        assembly.split = read_split(request.resume, assembly.split)
+        assembly.split = read_split(request.resume, assembly.split, assembly.data)
     training, validation = assembly.loader("training"), assembly.loader("validation")
     panels = Panels(validation, len(assembly.data.world.actions), options.flat())
     if request.resume is None and not options.run.log_dir:
@@ -196,7 +196,7 @@ def train(request: Request) -> int:
             trainer.resume()
         else:
             keep_backgrounds(options, run)
-            write_split(run, assembly.split)
+            write_split(run, assembly.split, assembly.data)
         runs.write_config(run, written)
         runs.write_environment(run, options.run.seed, str(trainer.fabric.device))
         complete = trainer.fit(stop)

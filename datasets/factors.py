@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +63,11 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
     def split(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
         """Training, validation and test items; see ``split_states``."""
         return split_states(len(self), validation, test, seed)
+
+    @property
+    def fingerprint(self) -> int | None:
+        """A number that other data would hardly have; None where the options of the data say all about them."""
+        return None
 
     def __len__(self) -> int:
         return self._size
@@ -196,3 +202,14 @@ class FactorDataset(Dataset[tuple[Tensor, NDArray[np.int64]]]):
         """
         drawn: NDArray[np.int64] = self.factors.sample(self._rng if rng is None else rng, 1 if n is None else n)
         return drawn[0] if n is None else drawn
+
+
+def fingerprint_of(data: FactorDataset, looked_at: int = 16) -> int:
+    """The CRC-32 of how many items there are and of some of their pictures, without noise.
+
+    Args:
+        data: The data.
+        looked_at: How many pictures, spread over all.
+    """
+    frames = data.frames(np.linspace(0, len(data) - 1, looked_at).round().astype(np.int64))
+    return zlib.crc32(np.ascontiguousarray(frames).tobytes(), len(data))

@@ -16,7 +16,7 @@ from ..envs.factors import Factor, FactorSpace, whole
 from ..envs.registry import UsageError
 from ..envs.world import Action, World
 from . import factors as factors_module
-from .factors import FactorDataset
+from .factors import FactorDataset, fingerprint_of
 from .noise import Noise, NoiseOptions
 from .randomness import numpy_generator, torch_generator
 from .rollouts.reader import Rollouts, Source
@@ -194,6 +194,10 @@ class RecordedDataset(FactorDataset):
         following = self._following(len(actions))
         world = RecordedWorld(space, actions, image_shape, commutes, self._table, following, meant)
         super().__init__(world, noise, seed)
+
+    @property
+    def fingerprint(self) -> int:
+        return fingerprint_of(self)
 
     def _factor_table(self, rows: IntArray) -> tuple[FactorSpace, NDArray[Any]]:
         """The factors and their values in some rows; where the file has none, the pictures are numbered."""

@@ -433,17 +433,24 @@ def keep_backgrounds(options: Options, run: Path) -> None:
         runs.write_bytes(run / _BACKGROUNDS / file.name, file.read_bytes())
 
 
-def write_split(run: Path, split: Split) -> None:
-    """Writes which states are held out."""
+def write_split(run: Path, split: Split, data: FactorDataset) -> None:
+    """Writes which states of the data are held out."""
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    if data.fingerprint is not None:
+        parts["fingerprint"] = np.array(data.fingerprint)
     runs.write_whole(run / _SPLIT, lambda stream: np.savez(stream, **parts))  # type: ignore[arg-type]
 
 
-def read_split(run: Path, otherwise: Split) -> Split:
+def read_split(run: Path, otherwise: Split, data: FactorDataset) -> Split:
     """The split that a run was trained with.
 
+    Args:
+        run: The run.
+        otherwise: The split where the run has none.
+        data: What is split.
+
     Raises:
-        RunError: It cannot be read.
+        RunError: It cannot be read, or the data are not those that the run was trained on.
     """
     path = run / _SPLIT
     if not path.is_file():
@@ -451,11 +458,14 @@ def read_split(run: Path, otherwise: Split) -> Split:
     try:
         with np.load(path) as parts:
             found = Split(*(parts[name] for name in ("train", "validation", "test")))
+            known = int(parts["fingerprint"]) if "fingerprint" in parts else None
         if not all(part.ndim == 1 and part.dtype.kind == "i" for part in (found.train, found.validation, found.test)):
             raise ValueError("its parts must be lists of states")
         found.role(sum(len(part) for part in (otherwise.train, otherwise.validation, otherwise.test)))
     except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise runs.RunError(f"{path} is damaged or of another run, or the data have changed: {error}") from error
+    if known not in (None, data.fingerprint):
+        raise runs.RunError(f"{run} was trained on other images than its data set has now: put these back in their place")
     return found
 
 
@@ -498,7 +508,7 @@ def load_run(path: Path) -> Assembly:
         )
     options = self_contained(options_of_run(run, config), run)
     assembly = assemble(options)
-    assembly.split = read_split(run, assembly.split)
+    assembly.split = read_split(run, assembly.split, assembly.data)
     content = runs.load_checkpoint(path)
     runs.load_weights(assembly.model, content["model"], path)
     assembly.model.eval()

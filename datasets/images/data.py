@@ -154,6 +154,10 @@ class StillImages(FactorDataset):
         made = DynamicBinarisation(first) if chosen.dynamic_binarisation else first
         super().__init__(ImageWorld(factors, image_shape, count, self._shown), made, seed)
 
+    @property
+    def fingerprint(self) -> int:
+        return factors_module.fingerprint_of(self)
+
     @abstractmethod
     def read(self, numbers: NDArray[np.int64]) -> Images:
         """Images as they are stored, uint8 [n, H, W, C]; ``numbers`` int64 [n] has been checked."""

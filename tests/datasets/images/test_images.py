@@ -362,6 +362,13 @@ def test_training_prepares_images_on_first_use_and_finds_them_again(tmp_path, rn
     assert train.main(["--resume", str(tmp_path / "logs" / "version_0"), "--epochs=2"]) == 1
     heard = capsys.readouterr().err.splitlines()[-1]
     assert "or of another run, or the data have changed: the split covers 30 states, not the 31 there are" in heard
+    (tmp_path / "in" / "new.png").unlink()
+    for number in range(30):
+        save(tmp_path / "in" / f"{number}.png", colour(rng))
+    for program in (lambda run: train.main(["--resume", run, "--epochs=2"]), lambda run: evaluate.main([run])):
+        assert program(str(tmp_path / "logs" / "version_0")) == 1
+        heard = capsys.readouterr().err.splitlines()[-1]
+        assert "was trained on other images than its data set has now" in heard
     assert train.main([*command, "--dataset=folder:nowhere"]) == 2
     heard = capsys.readouterr().err
     assert "there is no folder" in heard and heard.count("\n") == 1

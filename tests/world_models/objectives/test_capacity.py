@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from equiworld.envs import UsageError
-from equiworld.world_models.objectives import OBJECTIVES, Capacity
+from equiworld.world_models.latents.euclidean import DiagonalGaussian
+from equiworld.world_models.objectives import OBJECTIVES, Capacity, Evidence
 
 KL = torch.tensor([1.0, 2.0, 6.0])  # of three pictures; 3 on average
 
@@ -40,3 +41,12 @@ def test_it_is_there_by_its_name_and_by_its_letter() -> None:
 def test_what_is_not_above_0_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} must be above 0, not 0"):
         Capacity(**{name: 0})
+
+
+def test_the_capacity_is_among_the_terms() -> None:
+    posterior = DiagonalGaussian(torch.zeros(3, 1), torch.zeros(3, 1))
+    evidence = Evidence(torch.zeros(3, 1, 1, 1), posterior, torch.zeros(3, 1), torch.ones(3), KL[:, None])
+    terms = Capacity(10.0, 25.0, 1000).loss(evidence, 120)
+    assert {name: float(each) for name, each in terms.items()} == pytest.approx(
+        {"loss": 1.0, "reconstruction": 1.0, "kl": 3.0, "penalty": 0.0, "capacity": 3.0}, abs=1e-5
+    )
