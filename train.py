@@ -154,7 +154,14 @@ def train(request: Request) -> int:
     from equiworld.datasets import make_ready
     from equiworld.datasets.prepare import waiting
     from equiworld.world_models import runs
-    from equiworld.world_models.assembly import assemble, keep_backgrounds, read_split, self_contained, write_split
+    from equiworld.world_models.assembly import (
+        assemble,
+        check_actions,
+        keep_backgrounds,
+        read_split,
+        self_contained,
+        write_split,
+    )
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
@@ -163,6 +170,7 @@ def train(request: Request) -> int:
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not here.get(options.run.device, True):
         raise UsageError(f"--device {options.run.device}: torch sees no such device here; cpu is accepted")
+    check_actions(options)
     with waiting(options.dataset_name) as told:
         make_ready(options.dataset_name, options.dataset, told)
     assembly = assemble(options)

@@ -25,12 +25,14 @@ class DatasetSpec:
         offset: The option that ``--offset`` sets, where actions of this data set become longer by it instead of more.
         ready: ``ready(options, told)`` makes what is made only once (files of images, recorded games), and calls
             ``told`` now and then with how much of it is done, and of how much; ``build`` does so by itself, in silence.
+        acts: Whether there may be actions in it: what is made once need not be made to know that there are none.
     """
 
     options: type[Any]
     build: Callable[[Any, NoiseOptions, int], FactorDataset]
     offset: str | None = None
     ready: Callable[[Any, Callable[[int, int], object] | None], None] | None = None
+    acts: bool = True
 
 
 class DatasetRegistry(Registry[DatasetSpec]):

@@ -325,6 +325,23 @@ def check_threads(number: int | None) -> None:
         raise UsageError(f"--threads must be between 1 and {most}, not {number}")
 
 
+def check_actions(options: Options) -> None:
+    """Refuses models that learn from actions where the data are known to have none, before any are made.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    if isinstance(options.model, GroupOptions) and not DATASETS[options.dataset_name].acts:
+        raise _no_actions(options)
+
+
+def _no_actions(options: Options) -> UsageError:
+    return UsageError(
+        f"--model {options.model_name} learns from actions, of which --dataset {options.dataset_name} has none;"
+        " models of single images are accepted, such as vae"
+    )
+
+
 def assemble(options: Options) -> Assembly:
     """Builds everything that a run is made of.
 
@@ -386,10 +403,7 @@ def assemble(options: Options) -> Assembly:
     elif data.world.actions:
         transitions = record(data, data_options.steps, offset, run.seed)
     elif model.window:
-        raise UsageError(
-            f"--model {options.model_name} learns from actions, of which --dataset {options.dataset_name} has none;"
-            " models of single images are accepted, such as vae"
-        )
+        raise _no_actions(options)
     else:
         transitions = still_images(data)
     assembly = Assembly(options, data, split, transitions, model)
@@ -465,7 +479,9 @@ def read_split(run: Path, otherwise: Split, data: FactorDataset) -> Split:
     except (OSError, EOFError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise runs.RunError(f"{path} is damaged or of another run, or the data have changed: {error}") from error
     if known not in (None, data.fingerprint):
-        raise runs.RunError(f"{run} was trained on other images than its data set has now: put these back in their place")
+        raise runs.RunError(
+            f"{run} was trained on other images than its data set has now: put these back in their place"
+        )
     return found
 
 

@@ -176,4 +176,4 @@ def _ready(options: BreakoutFramesOptions, told: Told | None) -> None:
     record_games(options, told)
 
 
-DATASETS.register("breakout-frames")(DatasetSpec(BreakoutFramesOptions, _build, ready=_ready))
+DATASETS.register("breakout-frames")(DatasetSpec(BreakoutFramesOptions, _build, ready=_ready, acts=False))

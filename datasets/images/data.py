@@ -382,7 +382,7 @@ def published(name: str, *, source: str, expected: str, image_size: int | None =
             kind.prepared(Path(options.data_path), options.shape, told)
 
         PUBLISHED.register(name)(kind)
-        DATASETS.register(name)(DatasetSpec(options, build, ready=ready))
+        DATASETS.register(name)(DatasetSpec(options, build, ready=ready, acts=False))
         return read
 
     return enter

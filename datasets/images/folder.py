@@ -116,4 +116,4 @@ def folder_spec(path: str) -> DatasetSpec:
         options.check()
         FOLDER.prepared(Path(path), options.shape, told)
 
-    return DatasetSpec(ImageOptions, build, ready=ready)
+    return DatasetSpec(ImageOptions, build, ready=ready, acts=False)

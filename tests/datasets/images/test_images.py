@@ -376,6 +376,14 @@ def test_training_prepares_images_on_first_use_and_finds_them_again(tmp_path, rn
     assert "data/celeba/img_align_celeba; expected" in capsys.readouterr().err
 
 
+def test_a_model_of_actions_is_refused_before_anything_is_prepared(tmp_path, rng, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    save(tmp_path / "in" / "a.png", colour(rng))
+    assert train.main(["--model=rgrvae", "--dataset=folder:in"]) == 2
+    assert "learns from actions, of which --dataset folder:" in capsys.readouterr().err
+    assert [each.name for each in tmp_path.rglob("*") if each.is_file()] == ["a.png"]
+
+
 def test_a_run_finds_its_data_path_from_anywhere(tmp_path, rng, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for number in range(30):
