@@ -75,7 +75,7 @@ LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
 MARGIN = {"nelbo": 0.99, "mmd": 0.9}
 """What lagvae is asked for, over the target: its constraints are estimated from batches, the discrepancy coarsely."""
-FACTORS = (1.05, 1.1, 1.2, 1.35, 1.5, 2.0)
+FACTORS = (1.1, 1.2, 1.35, 1.5, 1.75, 2.0)
 """Targets of NELBO, as multiples of the least."""
 ALPHAS, WEIGHTS = {-1: (-10.0, -3.0, -1.0), 1: (0.5, 0.8, 0.95)}, (0.1, 1.0)
 """InfoVAE's grid: alpha on each branch, and the weight of the discrepancy, alpha + lambda - 1."""
