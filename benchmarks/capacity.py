@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results" / "capacity.json"
 PICTURE = ROOT / "docs" / "images" / "capacity-sprites.png"
 
-UPDATES = 20_000
+UPDATES = 10_000
 """Of a run, of which the capacity rises in the first three quarters."""
 STATES = 40_000  # pairs drawn; the first image of each is trained on
 COMMON = ("--dataset=sprites", "--transitions=uniform", f"--steps={STATES}", "--latents=10", "--learning-rate=5e-4")

@@ -62,12 +62,16 @@ LEARNT = (
     "--multiplier-form=softplus",
     "--multiplier-optimizer=gradient",
     "--multiplier-min=0.005",
-    "--multiplier-max=3",
     "--multiplier-warmup=150",
     "--smoothing=0.9",
 )
-"""Of the multipliers. Their largest value is near the weight of the information, so that they do not wind up while the
-networks are far from the targets."""
+"""Of the multipliers."""
+MOST = 3.0
+"""Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
+the targets."""
+COMPRESSION = 0.1
+"""Largest multiplier where the information is minimised, over how far the target is above the least NELBO: what the
+codes were once allowed to hold is unlearnt slowly, so that these runs begin near the weights that they end with."""
 
 RATE = 0.2
 """Of the multipliers, over the target of NELBO."""
@@ -107,10 +111,13 @@ class Job:
     e1: float | None = None
 
 
-def learnt(branch: int, e1: float, e2: float) -> Job:
-    """A run of lagvae."""
+def learnt(branch: int, least: float, factor: float, e2: float) -> Job:
+    """A run of lagvae, whose target of NELBO is a multiple of the least."""
+    e1 = factor * least
+    most = MOST if branch > 0 else min(MOST, COMPRESSION / (factor - 1))
     targets = (f"--e1={MARGIN['nelbo'] * e1:.6g}", f"--e2={MARGIN['mmd'] * e2:.6g}")
-    options = (*LEARNT, f"--mi={branch}", *targets, f"--multiplier-rate={RATE / e1:.3g}")
+    limits = (f"--multiplier-rate={RATE / e1:.3g}", f"--multiplier-max={most:.3g}")
+    options = (*LEARNT, f"--mi={branch}", *targets, *limits, f"--multiplier-start={min(1.0, most):.3g}")
     return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1)
 
 
@@ -292,12 +299,12 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         )
         return content
 
-    flat = (*LEARNT, "--mi=0", "--e1=0", f"--e2={asked.e2:g}", "--multiplier-rate=1e-3")
+    flat = (*LEARNT, "--mi=0", "--e1=0", f"--e2={asked.e2:g}", "--multiplier-rate=1e-3", f"--multiplier-max={MOST:g}")
     knee = told(Job("knee", "knee", 0, flat))
-    targets = [factor * knee["train"]["nelbo"] for factor in asked.factors]
-    jobs = [learnt(branch, e1, asked.e2) for branch in (1, -1) for e1 in targets]
+    least = knee["train"]["nelbo"]
+    jobs = [learnt(branch, least, factor, asked.e2) for branch in (1, -1) for factor in asked.factors]
     with ThreadPoolExecutor(asked.jobs) as pool:
-        records = [knee, *pool.map(told, [*jobs, *grid(len(targets))])]
+        records = [knee, *pool.map(told, [*jobs, *grid(len(asked.factors))])]
     worst = {
         name: max(each["violation"][name] for each in records if each["kind"] == "lagvae") for name in ("nelbo", "mmd")
     }
