@@ -165,6 +165,9 @@ def train(request: Request) -> int:
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
+    if request.left_out:
+        names = ", ".join(name.replace("_", "-") for name in request.left_out)
+        print(f"left out, as what they belong to was replaced: {names}", file=sys.stderr)
     written = request.options.flat()
     options = request.options if request.resume is None else self_contained(request.options, request.resume)
     here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}

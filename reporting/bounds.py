@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from ..datasets.randomness import torch_generator
 from ..metrics import MetricResult
 from ..world_models.bounds import active_units, evidence_bound, importance_bound, mutual_information
+from ..world_models.likelihoods import Bernoulli
 from ..world_models.objectives.mmd import Kernel, mmd
 from .subject import NOISE, Subject
 
 _DECODINGS = 500_000  # of an importance-weighted bound, at most
+_LEAST_IMAGES = 50  # that such a bound is of, if there are as many
+_NEAR = 1.0  # nats below its limit at which the lower bound of the information says little
 _INFORMED = 2_000  # held-out images whose codes are told apart
 
 
@@ -44,11 +49,19 @@ def bound(subject: Subject) -> MetricResult:
     generator = torch_generator(subject.assembly.options.run.seed, NOISE, 12)
     images = _images_of_tested(subject)
     values: dict[str, float | None] = {"elbo": float(evidence_bound(subject.model, images, generator).mean())}
+    counts = {"elbo": len(images)}
     for samples in subject.samples:
         # The cost grows with the samples, and the error of the mean over images hardly falls.
-        some = _images_of_tested(subject, max(50, _DECODINGS // samples))
+        some = _images_of_tested(subject, max(_LEAST_IMAGES, _DECODINGS // samples))
         values[f"iwae_{samples}"] = float(importance_bound(subject.model, some, samples, generator).mean())
-    return MetricResult("bound", values, n=len(images))
+        counts[f"iwae_{samples}"] = len(some)
+    reasons = []
+    if min(counts.values()) < len(images):
+        told = ", ".join(f"{name} of {count}" for name, count in counts.items() if count < len(images))
+        reasons.append(f"of fewer images: {told}")
+    if isinstance(likelihood, Bernoulli) and ((images > 0) & (images < 1)).any():
+        reasons.append("pixels are grey: bernoulli's cross-entropy is no density of them, and compares models alone")
+    return MetricResult("bound", values, {"images": counts}, n=len(images), reason="; ".join(reasons) or None)
 
 
 def information(subject: Subject) -> MetricResult:
@@ -64,16 +77,19 @@ def information(subject: Subject) -> MetricResult:
         active = active_units(posterior.mean)
         drawn = model.latent.prior_sample(len(images), generator)
         apart = mmd(posterior.rsample(generator), drawn, Kernel("gaussian", "median"), unbiased=True)
+    most = math.log(len(images))
+    full = found.lower > most - _NEAR
+    reason = f"the lower bound stands at its limit, log {len(images)} = {most:.2f}: the codes hold as much or more"
     values: dict[str, float | None] = {
         "lower": found.lower,
         "upper": found.upper,
         "kl_to_prior": found.to_prior,
-        "aggregate_kl": found.to_prior - found.lower,
+        "aggregate_kl": None if full else found.to_prior - found.lower,
         "mmd": float(apart),
         "active_units": float(active.sum()),
     }
     details = {"kl_by_factor": posterior.kl().mean(0).tolist(), "active": active.tolist()}
-    return MetricResult("information", values, details, n=len(images))
+    return MetricResult("information", values, details, n=len(images), reason=reason if full else None)
 
 
 def hierarchy(subject: Subject) -> MetricResult:

@@ -297,23 +297,29 @@ def rollouts(views: Sequence[View]) -> str:
 
 
 def trade_offs(views: Sequence[View]) -> str:
-    """Consistency with the data against information in the codes, of the runs that have both."""
+    """Consistency with the data against information in the codes, of the runs that have both.
+
+    The mean divergence from the prior is shown, which is above the information by that of all codes together: the lower
+    bound ends at the logarithm of the number of images.
+    """
     points = []
     for view in views:
         found = {result.name: result.values for result in view.results}
-        bound, told = found.get("bound", {}).get("elbo"), found.get("information", {}).get("lower")
+        bound, told = found.get("bound", {}).get("elbo"), found.get("information", {}).get("kl_to_prior")
         if bound is not None and told is not None:
             points.append((view.label, -bound, told))
     if len(points) < 2:
         return ""
     labels, costs, gains = zip(*points, strict=True)
     best = on_a_front(costs, gains)
-    drawn = charts.scatter(costs, gains, best, "Information against consistency", ("negative ELBO", "information"))
+    drawn = charts.scatter(
+        costs, gains, best, "Information against consistency", ("negative ELBO", "divergence from the prior")
+    )
     rows = [
         [escape(label), number_text(cost), number_text(gain), "yes" if front else "no"]
         for label, cost, gain, front in zip(labels, costs, gains, best, strict=True)
     ]
-    listed = table(["run", "negative ELBO (nats)", "information (nats)", "on a front"], rows)
+    listed = table(["run", "negative ELBO (nats)", "divergence from the prior (nats)", "on a front"], rows)
     return f'<div class="cards"><figure class="fit">{drawn}</figure></div>{listed}'
 
 

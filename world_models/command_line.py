@@ -34,10 +34,17 @@ _CHANGEABLE = ("epochs", "device", "threads", "evaluate")
 
 @dataclass
 class Request:
-    """What the command line asks for: options, and the run to continue if there is one."""
+    """What the command line asks for.
+
+    Attributes:
+        options: The options.
+        resume: The run to continue, if there is one.
+        left_out: Options of configuration files that belonged to what was replaced later.
+    """
 
     options: Options
     resume: Path | None
+    left_out: tuple[str, ...] = ()
 
 
 class HelpAsked(Exception):
@@ -69,7 +76,7 @@ def read_request(arguments: list[str]) -> Request:
     named, rest = parser.parse_known_args(arguments)
     help_asked = any(argument in ("-h", "--help") for argument in rest)
     resume = None if named.resume is None else Path(named.resume)
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = {} if named.model is None else {"model": named.model}
     if resume is not None:
         config = runs.read_config(resume)
         for name in ("model", "dataset"):
@@ -78,8 +85,9 @@ def read_request(arguments: list[str]) -> Request:
                 asked = absolute(asked)
             if asked is not None and asked != kept:
                 raise UsageError(f"--resume {resume} continues {name} {kept!r}; --{name} {asked} cannot change that")
+    left_out: list[str] = []
     for file in named.config:
-        config |= read_file(Path(file))
+        config = _override(config, read_file(Path(file)), left_out)
     source = "--config " + " ".join(named.config) if resume is None else str(resume / "config.yaml")
     plugins = tuple(dict.fromkeys([*([] if resume else _listed(config.get("plugin", ()))), *named.plugin]))
     for plugin in plugins:
@@ -96,11 +104,13 @@ def read_request(arguments: list[str]) -> Request:
         misspelt = [flag for flag in (each.split("=")[0] for each in rest) if nearest(flag, ["--model"])]
         hint = f" (was {misspelt[0]} meant?)" if misspelt else ""
         raise UsageError(f"--model is missing{hint}; there are: {', '.join(MODELS.names())}")
+    asked_for = _named(rest)
+    if resume is None:
+        config = _override(config, {"model": model, "dataset": dataset, **asked_for}, left_out)
     known_names = model in MODELS and dataset in DATASETS
     if resume is not None and not known_names and config.get("plugin"):
         raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
     values = {key: value for key, value in config.items() if key not in _NAMES}
-    asked_for = _named(rest)
     if resume is not None:
         _check_parts(resume, config, asked_for)
     types, values = read_options(model, dataset, values, asked_for)
@@ -116,7 +126,33 @@ def read_request(arguments: list[str]) -> Request:
     if resume is not None:
         kept = make_options(model, dataset, plugins, defaults).flat()
         _check_continuation(resume, kept | runs.read_config(resume), options.flat())
-    return Request(options, resume)
+    return Request(options, resume, tuple(left_out))
+
+
+def _override(config: dict[str, Any], later: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
+    """A configuration with another over it, and without options that only what is replaced by it has.
+
+    Their names are added to ``left_out``.
+    """
+    merged = config | later
+    before, after = _option_names(config), _option_names(merged)
+    gone = [] if before is None or after is None else [name for name in config if name in before - after]
+    gone = [name for name in gone if name not in later]
+    left_out += gone
+    return {name: value for name, value in merged.items() if name not in gone}
+
+
+def _option_names(config: dict[str, Any]) -> set[str] | None:
+    """The options that there are with what a configuration names; None if it does not say, or names what is unknown."""
+    model, dataset = config.get("model"), config.get("dataset", "flatland")
+    parts = [config[kind] for kind in (*PARTS, "base_model") if kind in config]
+    if not all(isinstance(name, str) for name in (model, dataset, *parts)):
+        return None
+    try:
+        types, _ = read_options(str(model), absolute(str(dataset)), dict(config))
+    except UsageError:
+        return None
+    return {*_NAMES, *(field.name for kind in types.values() for field in dataclasses.fields(kind))}
 
 
 def _named(arguments: list[str]) -> dict[str, str]:

@@ -131,10 +131,10 @@ class LieVAE(VAE):
     """The objective, and that encoder and code agree on the group element, and that the group commutes.
 
     A code's group element is ``g(z) = exp(sum_i z_i A_i)``, the encoder's group feature ``f(x)``. To the objective
-    are added ``hy_rec ||f - g||^2`` (summed, mean over the batch), ``hy_hes mean ||A_i A_j||^2`` over pairs of
-    different basis matrices, and ``hy_commute mean ||A_i A_j - A_j A_i||^2``. The published code takes
-    ``A_i A_j - (A_i A_j)^T`` for the last, which is the commutator only of matrices that are all symmetric or all
-    skew; its weight is 0 there.
+    are added ``hy_rec ||f - g||^2`` (summed, mean over the batch), ``hy_hes mean ||A_i A_j||^2`` over all pairs of
+    basis matrices, of which one with itself counts 0, and ``hy_commute mean ||A_i A_j - A_j A_i||^2``. The
+    published code takes ``A_i A_j - (A_i A_j)^T`` for the last, which is the commutator only of matrices that are all
+    symmetric or all skew; its weight is 0 there.
     """
 
     latent: LieGroupLatent

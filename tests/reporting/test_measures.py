@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 
 from equiworld import metrics
 from equiworld.envs.registry import UsageError
-from equiworld.reporting import measures
+from equiworld.reporting import bounds, measures
 from equiworld.reporting.figures import strips
 from equiworld.reporting.subject import Subject
+from equiworld.world_models.bounds import Information
 
 
 def test_names_are_read_however_they_are_separated() -> None:
@@ -97,6 +99,26 @@ def test_bounds_and_information_of_a_run(reported: dict[str, Any]) -> None:
     assert information.values["active_units"] == sum(information.details["active"])
     (named,) = measures.measure_subject(reported["rgrvae"].subject, ["bound"])
     assert list(named.values) == ["elbo", "iwae_50"]
+
+
+def test_what_bounds_do_not_say_is_noted(reported: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Subject(reported["vae"].subject.assembly, samples=(2, 10))
+    most = math.log(len(subject.tested))
+    for lower, full in ((most - 2, False), (most - 0.5, True)):
+        monkeypatch.setattr(bounds, "mutual_information", lambda *_, lower=lower: Information(lower, 9.0, 20.0))
+        (found,) = measures.measure_subject(subject, ["information"])
+        assert found.values["aggregate_kl"] == (None if full else pytest.approx(20 - lower))
+        assert ("stands at its limit" in (found.reason or "")) == full
+    few = subject.tested[:3]
+    monkeypatch.setattr(bounds, "_images_of_tested", lambda subject, most=None: subject.images(few[:most], 5))
+    monkeypatch.setattr(bounds, "_DECODINGS", 10)
+    monkeypatch.setattr(bounds, "_LEAST_IMAGES", 2)
+    (found,) = measures.measure_subject(subject, ["bound"])
+    assert found.details["images"] == {"elbo": 3, "iwae_2": 3, "iwae_10": 2}
+    grey = bool(((images := subject.images(few)) > 0).logical_and(images < 1).any())
+    assert found.reason == "of fewer images: iwae_10 of 2" + (
+        "; pixels are grey: bernoulli's cross-entropy is no density of them, and compares models alone" if grey else ""
+    )
 
 
 def test_what_is_no_likelihood_has_no_bound(tiny: Any) -> None:

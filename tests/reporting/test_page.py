@@ -166,7 +166,7 @@ def test_several_runs_are_compared(reported: dict[str, Any], tmp_path: Path) -> 
 def test_runs_with_bounds_show_what_their_codes_cost(reported: dict[str, Any]) -> None:
     views = []
     for label, elbo, told in (("a & b", -10.0, 3.0), ("c", -11.0, 2.0), ("d", -12.0, 2.5)):
-        results = [MetricResult("bound", {"elbo": elbo}), MetricResult("information", {"lower": told})]
+        results = [MetricResult("bound", {"elbo": elbo}), MetricResult("information", {"kl_to_prior": told})]
         views.append(replace(reported["vae"].view, label=label, results=results))
     text = page.build(views)
     assert read(text).wrong == [] and "trade-offs" in read(text).ids

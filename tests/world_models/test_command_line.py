@@ -225,3 +225,22 @@ def test_two_plugins_of_one_file_name(tmp_path: Path) -> None:
         )
         import_plugin(str(tmp_path / folder / "same_name.py"))
     assert (tmp_path / "two.done").exists()
+
+
+def test_options_of_what_is_replaced_are_left_out_and_named(tmp_path: Path) -> None:
+    one = write(tmp_path, "one.yaml", "model: gmvae\nlayers: raw\ncurvature: -0.5\nlatents: 6\nperiod: 40\n")
+    kept = read_request([f"--config={one}"])
+    assert (kept.options.parts["latent"].layers, kept.left_out) == ("raw", ())
+    found = read_request([f"--config={one}", "--latent=hyperboloid"])
+    assert (found.options.parts["latent"].curvature, found.left_out) == (-0.5, ("layers",))
+    found = read_request([f"--config={one}", "--latent=euclidean", "--dataset=moebius"])
+    assert (found.options.model.latents, found.left_out) == (6, ("layers", "curvature", "period"))
+    two = write(tmp_path, "two.yaml", "latent: euclidean\nobjective: tc\nalpha: 2\n")
+    found = read_request([f"--config={one}", f"--config={two}", "--objective=beta"])
+    assert found.left_out == ("layers", "curvature", "alpha")
+    with pytest.raises(UsageError, match="unknown option 'layer'"):
+        wrong = write(tmp_path, "wrong.yaml", "model: gmvae\nlayer: raw\n")
+        read_request([f"--config={wrong}", "--latent=euclidean"])
+    with pytest.raises(UsageError, match="unknown option 'layers'"):
+        both = write(tmp_path, "both.yaml", "latent: euclidean\nlayers: raw\n")
+        read_request([f"--config={both}", "--model=gmvae"])

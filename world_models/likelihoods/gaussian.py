@@ -15,6 +15,7 @@ from .base import LIKELIHOODS, Likelihood
 
 Rule = Literal["fixed", "learnt", "optimal"]
 _LEAST = 1e-10  # of an optimal variance: perfect reconstructions have a density all the same
+_LEAST_FIXED = 1e-20  # of a variance that is given; errors over it, and their gradients, are numbers in float32
 _MEMORY = 0.01  # the last batch's share in the variance that is kept
 
 
@@ -42,7 +43,7 @@ class Gaussian(Likelihood):
         sigmoid: Whether the mean is the sigmoid of the decoder's output.
 
     Raises:
-        UsageError: A variance that is not above 0.
+        UsageError: A variance that is not above 0, or out of what float32 holds.
     """
 
     log_variance: Tensor
@@ -50,8 +51,10 @@ class Gaussian(Likelihood):
 
     def __init__(self, variance: float = 1.0, rule: Rule = "fixed", sigmoid: bool = False) -> None:
         super().__init__()
-        if not (variance > 0 and math.isfinite(variance)):
-            raise UsageError(f"--decoder-variance must be above 0, not {variance}")
+        if not _LEAST_FIXED <= variance <= 1 / _LEAST_FIXED:
+            raise UsageError(
+                f"--decoder-variance must be from {_LEAST_FIXED:g} to {1 / _LEAST_FIXED:g}, not {variance}"
+            )
         self.rule, self.sigmoid = rule, sigmoid
         start = torch.tensor(math.log(variance))
         if rule == "learnt":

@@ -61,7 +61,7 @@ class Info(Objective):
         self.kernel, self.unbiased = kernel, unbiased
 
     def loss(self, evidence: Evidence, step: int, generator: torch.Generator | None = None) -> Terms:
-        prior = self.space[0].prior_sample(len(evidence.codes), generator)
+        prior = self.space[0].prior_sample(len(evidence.codes), generator).detach()
         discrepancy = mmd(evidence.codes, prior, self.kernel, self.unbiased)
         reconstruction, kl = evidence.reconstruction.mean(), evidence.kl.sum(1).mean()
         loss = reconstruction + self.kl_weight * kl + self.mmd_weight * discrepancy

@@ -104,7 +104,7 @@ def mmd(first: Tensor, second: Tensor, kernel: Kernel, unbiased: bool = False) -
 
 
 def null_bias(kernel: Kernel, number: int, dimensions: int) -> float:
-    """What the V-statistic is on average for two samples of the standard normal: the least that can be asked of it.
+    """What the V-statistic is on average for two samples of the standard normal, half of it by either sample's size.
 
     For a Gaussian kernel ``2/n (1 - (1 + 4/h)^(-d/2))``; for the inverse multiquadric the mean of that over an
     exponentially distributed inverse bandwidth. A median bandwidth counts as that of the distribution.
