@@ -1,0 +1,235 @@
+"""What every kind of latent dynamics offers, and the table of their names."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..networks import initialise
+from ..parts import Parts
+from .actions import ActionCode
+
+if TYPE_CHECKING:
+    from ..vae import VAE
+
+
+@dataclass(frozen=True)
+class State:
+    """Where B imagined worlds stand.
+
+    ``dataclasses.replace(state, latent=codes)`` tells what was really seen, and leaves the memory of what went before.
+
+    Attributes:
+        latent: Codes, [B, L].
+        memory: What is remembered beside them, [B, H]; None for dynamics without a memory.
+    """
+
+    latent: Tensor
+    memory: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+    def __getitem__(self, rows: Tensor | slice) -> State:
+        """Some of the worlds: int64 ``[N]`` (as often as they occur), bool ``[B]``, or a slice."""
+        return State(self.latent[rows], None if self.memory is None else self.memory[rows])
+
+    def where(self, chosen: Tensor, other: State) -> State:
+        """These worlds where ``chosen``, bool ``[B]``, and those of ``other`` elsewhere."""
+        rows = chosen[:, None]
+        memory = self.memory
+        if memory is not None and other.memory is not None:
+            memory = torch.where(rows, memory, other.memory)
+        return State(torch.where(rows, self.latent, other.latent), memory)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step led to.
+
+    Attributes:
+        state: Where the worlds stand now.
+        reward: The reward that is expected for the step, [B].
+        continues: Probability that the episode has not ended with it, [B].
+    """
+
+    state: State
+    reward: Tensor
+    continues: Tensor
+
+
+class Prediction(Protocol):
+    """A batch of B distributions over the next code.
+
+    Attributes:
+        certain: Whether each is a point.
+    """
+
+    certain: bool
+
+    def draw(self, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+        """A code of each, [B, L].
+
+        Args:
+            generator: Source of the sample; None: the code that is most likely.
+            temperature: 1 draws from the distribution itself, less from a narrower one, 0 gives what None gives.
+        """
+        ...
+
+    def error(self, target: Tensor) -> Tensor:
+        """How wrong each was if the next codes were ``target [B, L]``, [B]; what training minimises."""
+        ...
+
+
+@dataclass(frozen=True)
+class Point:
+    """The next code itself, with the squared error as a share of the codes' variance: 1 for their mean.
+
+    Attributes:
+        mean: [B, L].
+        scale: Standard deviation of each number of the codes, [L].
+    """
+
+    mean: Tensor
+    scale: Tensor
+    certain = True
+
+    def draw(self, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+        return self.mean
+
+    def error(self, target: Tensor) -> Tensor:
+        return (self.mean - target).square().sum(1) / self.scale.square().sum()
+
+
+class Dynamics(nn.Module, ABC):
+    """Where actions lead in a latent space, and what they are rewarded with.
+
+    A subclass says what it predicts (``predict``); ``step`` adds the reward and whether the episode goes on.
+
+    Args:
+        latents: Numbers in a code, L.
+        actions: Numbers in an action's vector, A; see ``ActionCode``.
+        memory: Numbers that are remembered beside the code, H.
+        width: Units of the hidden layers of the heads.
+        generator: Source of the initial weights.
+
+    Attributes:
+        centre: Mean of the codes that it was fitted to, [L].
+        scale: Their standard deviation, [L]; what hardly varies has at least a hundredth of the largest.
+        symlog: Whether the reward's head predicts ``symlog`` of the reward.
+    """
+
+    centre: Tensor
+    scale: Tensor
+    symlog = True
+    teacher_forcing = 0.0
+    """Share of the steps in training that begin from the true code instead of the predicted one."""
+
+    def __init__(self, latents: int, actions: int, memory: int, width: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.latents, self.actions, self.memory = latents, actions, memory
+        self.register_buffer("centre", torch.zeros(latents))
+        self.register_buffer("scale", torch.ones(latents))
+        self.heads = layers((2 * latents + actions + memory, width, width, 2), generator)
+
+    # What agents and planners call.
+
+    def initial(self, latents: Tensor) -> State:
+        """Worlds that begin at codes ``[B, L]``, with nothing to remember."""
+        memory = latents.new_zeros(len(latents), self.memory) if self.memory else None
+        return State(latents, memory)
+
+    def step(
+        self,
+        state: State,
+        actions: Tensor,
+        generator: torch.Generator | None = None,
+        temperature: float = 1.0,
+    ) -> Outcome:
+        """One step of each world.
+
+        Args:
+            state: Where the worlds stand.
+            actions: What is done in each, vectors ``[B, A]`` as ``ActionCode`` makes them.
+            generator: Source of chance; None: the most likely code.
+            temperature: Scales the spread of the next codes where there is one; 0: the most likely code.
+        """
+        prediction, memory = self.predict(state, actions)
+        after = State(prediction.draw(generator, temperature), memory)
+        reward, ends = self.judge(state, actions, after)
+        return Outcome(after, symexp(reward) if self.symlog else reward, torch.sigmoid(-ends))
+
+    # What training calls.
+
+    @abstractmethod
+    def predict(self, state: State, actions: Tensor) -> tuple[Prediction, Tensor | None]:
+        """The next codes after actions ``[B, A]``, and the memory then, ``[B, H]``."""
+
+    def judge(self, state: State, actions: Tensor, after: State) -> tuple[Tensor, Tensor]:
+        """What the heads say of a step.
+
+        Returns:
+            The reward (``symlog`` of it where ``symlog`` says so), [B], and the logit that the episode ends, [B].
+        """
+        parts = [self.normal(state.latent), actions, self.normal(after.latent)]
+        read = torch.cat(parts if after.memory is None else [*parts, after.memory], 1)
+        return self.heads(read).unbind(1)
+
+    def normal(self, latents: Tensor) -> Tensor:
+        """Codes ``[B, L]`` in units of their spread."""
+        return (latents - self.centre) / self.scale
+
+    @torch.no_grad()
+    def fit_scale(self, latents: Tensor) -> None:
+        """Takes centre and scale from the codes of a recording, [N, L]."""
+        deviation = latents.std(0, correction=0)
+        self.centre.copy_(latents.mean(0))
+        self.scale.copy_(deviation.clamp_min(float(deviation.max()) / 100 or 1.0))
+
+
+def symlog(values: Tensor) -> Tensor:
+    """``sign(x) log(1 + |x|)`` (Hafner et al. 2023, arXiv 2301.04104, equation 9)."""
+    return values.sign() * values.abs().log1p()
+
+
+def symexp(values: Tensor) -> Tensor:
+    """``sign(x) (exp(|x|) - 1)``, the inverse of ``symlog``."""
+    return values.sign() * values.abs().expm1()
+
+
+def layers(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
+    """Linear layers of these widths with SiLU between them; the last begins at 0."""
+    made: list[nn.Module] = []
+    for before, after in zip(widths[:-1], widths[1:], strict=True):
+        made += [nn.Linear(before, after), nn.SiLU()]
+    network = nn.Sequential(*made[:-1])
+    initialise(network, "relu", generator)
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.zeros_(last.weight)
+    return network
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What dynamics are made for.
+
+    Attributes:
+        base: The world model whose codes they move.
+        code: How actions are written.
+        generator: Source of the initial weights.
+    """
+
+    base: VAE
+    code: ActionCode
+    generator: torch.Generator
+
+
+DYNAMICS = Parts("dynamics")
+"""The names that ``--dynamics`` takes; what builds one takes its options and a ``Setting``."""
+
+dynamics = DYNAMICS.part
