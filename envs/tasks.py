@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .factors import FactorSpace
 from .registry import UsageError, nearest
+
+if TYPE_CHECKING:
+    from .world import World
 
 Reward = Literal["sparse", "dense", "potential"]
 Floats = NDArray[np.float64]
@@ -142,3 +145,41 @@ class GoalTask:
         # The potential of the end is that of no state: 0, so that the sum over an episode does not depend on the way.
         ahead = np.where(reached, 0.0, self.discount * -left)
         return reached + ahead + distance(space, before, goals, columns), reached
+
+
+def shortest_steps(world: World, task: GoalTask, starts: NDArray[Any], goals: NDArray[Any]) -> NDArray[np.int64]:
+    """How many actions a goal is away, exactly: the fewest after which the task says that it is reached.
+
+    Read off the world itself: from all states in which a goal is reached its distance spreads over those from which an
+    action leads there.
+
+    Args:
+        world: A world of discrete factors and discrete actions.
+        task: Says when a goal is reached.
+        starts: States [N, K].
+        goals: [N, K].
+
+    Returns:
+        int64 [N]; -1 where no actions lead there.
+
+    Raises:
+        UsageError: Factors or actions of the world cannot be counted, or rows are no states.
+    """
+    space = world.factors
+    if not space.discrete or not world.actions:
+        raise UsageError("shortest paths need discrete factors and discrete actions")
+    begin = space.to_index(np.atleast_2d(starts))
+    rows, which = np.unique(space.check(np.atleast_2d(goals)), axis=0, return_inverse=True)
+    grid = space.grid()
+    after = [space.to_index(world.act(grid, np.full(len(grid), code))) for code in range(len(world.actions))]
+    found = np.full(len(begin), -1, dtype=np.int64)
+    for number, goal in enumerate(rows):
+        asked = np.flatnonzero(which.reshape(-1) == number)
+        there = task.reached(space, grid, np.broadcast_to(goal, grid.shape))
+        steps, known = 0, np.zeros(len(grid), dtype=bool)
+        while (there & ~known).any() and (found[asked] < 0).any():
+            found[asked[there[begin[asked]] & (found[asked] < 0)]] = steps
+            known = there
+            there = known | np.logical_or.reduce([known[move] for move in after])
+            steps += 1
+    return found

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equiworld.envs import Factor, FactorSpace, FlatLand, GoalTask, UsageError
-from equiworld.envs.tasks import distance, factor_distances
+from equiworld.envs import Factor, FactorSpace, FlatLand, FlatLandContinuous, FlatLandWalls, GoalTask, UsageError
+from equiworld.envs.tasks import distance, factor_distances, shortest_steps
 
 SPACE = FactorSpace(
     [
@@ -117,3 +117,33 @@ def test_refusals_are_one_line(call: Callable[[], object], message: str) -> None
     with pytest.raises(UsageError) as caught:
         call()
     assert str(caught.value) == message
+
+
+def test_shortest_paths_on_the_torus_are_those_of_its_axes() -> None:
+    world, rng = FlatLand(), np.random.default_rng(0)
+    starts, goals = world.factors.sample(rng, 300), world.factors.sample(rng, 300)
+    for tolerance in (0, 2):
+        steps = np.arange(-16, 17)
+        apart = (5 * steps[:, None] - np.arange(33) + 16) % 33 - 16
+        axis = np.where(np.abs(apart) <= tolerance, np.abs(steps)[:, None], 99).min(0)
+        found = shortest_steps(world, GoalTask(tolerance=tolerance), starts, goals)
+        assert found.tolist() == axis[(goals - starts) % 33].sum(1).tolist()
+    assert shortest_steps(world, GoalTask(tolerance=2), goals, goals).tolist() == [0] * 300
+
+
+def test_shortest_paths_between_walls_and_where_there_is_none() -> None:
+    walls = FlatLandWalls()
+    # Nine steps of 5 to the right end where six are enough; and from there 2 is met as 32 - 30.
+    assert shortest_steps(walls, GoalTask(), [[0, 0], [0, 0], [0, 0]], [[32, 0], [5, 0], [2, 0]]).tolist() == [7, 1, 13]
+    apart = FlatLand(period=10, stride=2)
+    assert shortest_steps(apart, GoalTask(), [[0, 0], [0, 0]], [[1, 0], [8, 4]]).tolist() == [-1, 3]
+
+
+def test_shortest_paths_may_look_at_some_factors_alone() -> None:
+    task = GoalTask(factors=("y",))
+    assert shortest_steps(FlatLand(), task, [[0, 0]], [[7, 10]]).tolist() == [2]
+
+
+def test_shortest_paths_need_what_can_be_counted() -> None:
+    with pytest.raises(UsageError, match="discrete"):
+        shortest_steps(FlatLandContinuous(), GoalTask(), [[0.0, 0.0]], [[1.0, 1.0]])

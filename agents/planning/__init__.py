@@ -1,0 +1,23 @@
+"""Planning in a latent space: words in the learnt group, and sampled action sequences through learnt dynamics."""
+
+from __future__ import annotations
+
+from .action_map import ActionMap, try_actions
+from .base import Plan, Planner
+from .cem import CEMPlanner
+from .driver import Episodes, encode_pictures, reach
+from .group import GroupPlanner
+from .mppi import MPPIPlanner
+
+__all__ = [
+    "ActionMap",
+    "CEMPlanner",
+    "Episodes",
+    "GroupPlanner",
+    "MPPIPlanner",
+    "Plan",
+    "Planner",
+    "encode_pictures",
+    "reach",
+    "try_actions",
+]
