@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from .aggregates import (
+    Band,
+    Interval,
+    aggregate_scores,
+    efficiency_curve,
+    interquartile_mean,
+    interval,
+    normalised,
+    optimality_gap,
+    performance_profile,
+    probability_of_improvement,
+)
 from .agreement import udr
 from .angles import (
     angle_report,
@@ -50,14 +62,17 @@ from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_corre
 
 __all__ = [
     "METRICS",
+    "Band",
     "CodeTable",
     "CyclicFactor",
     "Decomposition",
+    "Interval",
     "Metric",
     "MetricResult",
     "Progress",
     "action_prediction",
     "aggregate",
+    "aggregate_scores",
     "align_actions",
     "alignment",
     "angle_report",
@@ -81,6 +96,7 @@ __all__ = [
     "discretise",
     "disentanglement_from_importance",
     "dmig",
+    "efficiency_curve",
     "entropy",
     "evaluate",
     "explicitness",
@@ -99,6 +115,8 @@ __all__ = [
     "infomec",
     "informative_blocks",
     "inter_group_fairness",
+    "interquartile_mean",
+    "interval",
     "inverse_error",
     "inverse_errors",
     "irs",
@@ -115,9 +133,13 @@ __all__ = [
     "names",
     "nearest_order",
     "neighbour_information",
+    "normalised",
+    "optimality_gap",
     "order_error",
+    "performance_profile",
     "pixel_error",
     "prediction_report",
+    "probability_of_improvement",
     "reasons",
     "rmig",
     "rotation_angles",

@@ -96,7 +96,7 @@ STATISTICS: Mapping[str, Statistic] = {
     "mean": mean,
     "optimality_gap": optimality_gap,
 }
-"""What ``aggregates`` gives."""
+"""What ``aggregate_scores`` gives."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def interval(
     return Interval(float(value[0]), None if low is None else float(low[0]), None if high is None else float(high[0]))
 
 
-def aggregates(
+def aggregate_scores(
     scores: Any, *, target: float = 1.0, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> dict[str, Interval]:
     """Interquartile mean, median, mean and optimality gap, each with its interval, from the same resamples.

@@ -29,11 +29,13 @@ class ActionMap:
         votes: In what share of the states that was the nearest, float64 [E].
         error: How far the codes were from where it leads, as a share of how far they moved (root mean squares),
             float64 [E]; 1 explains nothing.
+        first: The environment's code of the first of its actions.
     """
 
     learnt: Ints
     votes: Floats
     error: Floats
+    first: int = 0
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -47,7 +49,7 @@ class ActionMap:
             UsageError: No action of the environment is one of them.
         """
         order = np.argsort(-self.votes, kind="stable")
-        names = {int(self.learnt[code]): int(code) for code in order[::-1] if self.learnt[code] >= 0}
+        names = {int(self.learnt[code]): self.first + int(code) for code in order[::-1] if self.learnt[code] >= 0}
         for action in np.unique(actions).tolist():
             if action not in names:
                 raise UsageError(f"no action of the environment is the learnt action {action}; mapped are {self.codes}")
@@ -105,4 +107,4 @@ def try_actions(
         learnt.append(chosen if taken else -1)
         votes.append(float(counted[chosen]))
         errors.append(float((apart[:, chosen].mean() / apart[:, nothing].mean().clamp_min(1e-12)).sqrt()))
-    return ActionMap(np.array(learnt, dtype=np.int64), np.array(votes), np.array(errors))
+    return ActionMap(np.array(learnt, dtype=np.int64), np.array(votes), np.array(errors), int(space.start))

@@ -52,8 +52,8 @@ class Planner(Protocol):
         Args:
             latents: Where the worlds stand, [B, L].
             goals: Codes to reach, [B, L].
-            within: How much of the planner's tolerance counts as there, for all or for each, [B]. Who was told that it
-                is there and found that it is not asks again with less.
+            within: How much of the planner's tolerance counts as there, for all or for each, [B]. Who was told to do
+                nothing and found that the goal is not reached asks again with less; with 0 for a plan to do something.
             previous: For each problem what an earlier plan still holds; a planner may begin with it.
         """
         ...

@@ -17,7 +17,7 @@ from .action_map import ActionMap
 from .base import Plan, Planner
 from .pictures import encode_pictures, goal_pictures, seen
 
-_HALVINGS = 8  # of the tolerance, until a planner that sees nothing to do is taken at its word
+_HALVINGS = 6  # of the tolerance, until a planner that sees nothing to do is asked to do something
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def reach(
 
     Closed loop: a plan begins at the code of what is seen, so that errors of codes and angles do not add up. When a
     plan is at its end and the episode is not, the planner is asked again with half the tolerance, and so on. Where it
-    still sees nothing to do, an action is drawn at random, and it is seen what that leads to.
+    still sees nothing to do, it is asked for the next best place, and that plan is carried out to its end. Should even
+    that be empty, an action is drawn at random.
 
     Factors are read for the record alone (and by the world, where it draws the goal's picture); rewards are not read.
 
@@ -117,12 +118,14 @@ def reach(
 
 
 class _Pending:
-    """What is left of the plan of each copy."""
+    """What is left of the plan of each copy, as it was planned and in the environment's codes."""
 
     def __init__(self, count: int) -> None:
         self.plans: list[NDArray[Any]] = [np.zeros(0, dtype=np.int64)] * count
+        self.carried_out = self.plans.copy()
         self.places = np.zeros(count, dtype=np.int64)
         self.within = np.ones(count)
+        self.bound = np.zeros(count, dtype=bool)
 
     def left(self) -> NDArray[np.int64]:
         return np.array([len(plan) for plan in self.plans], dtype=np.int64) - self.places
@@ -131,14 +134,14 @@ class _Pending:
         """Which copies want a plan."""
         if every is None:
             return np.full(len(self.plans), not begun)
-        return (self.left() <= 0) | (self.places >= every)
+        return (self.left() <= 0) | ((self.places >= every) & ~self.bound)
 
     def next(self, row: int) -> Any:
         """The next action of a copy; None where there is none."""
         if self.places[row] >= len(self.plans[row]):
             return None
         self.places[row] += 1
-        return self.plans[row][self.places[row] - 1]
+        return self.carried_out[row][self.places[row] - 1]
 
     def renew(
         self,
@@ -151,17 +154,21 @@ class _Pending:
         """Plans for some copies; returns what was planned at first, before any tolerance was halved."""
         asked = np.arange(len(rows))
         first = None
-        for _ in range(_HALVINGS):
+        for _ in range(_HALVINGS + 2):
             before: Sequence[NDArray[Any]] = [self.plans[row][self.places[row] :] for row in rows[asked]]
             chosen = torch.from_numpy(asked).to(latents.device)
             plan = planner.plan(latents[chosen], goals[chosen], within=self.within[rows[asked]], previous=before)
             first = plan if first is None else first
-            for place, found in zip(rows[asked], plan.actions, strict=True):
-                self.plans[place] = found if actions is None else actions.carried_out(found)
-                self.places[place] = 0
+            for row, found in zip(rows[asked], plan.actions, strict=True):
+                self.plans[row] = found
+                self.carried_out[row] = found if actions is None else actions.carried_out(found)
+            self.places[rows[asked]] = 0
+            self.bound[rows[asked]] = self.within[rows[asked]] == 0
             asked = asked[plan.lengths == 0]
             if not len(asked):
                 break
-            self.within[rows[asked]] /= 2
+            left = self.within[rows[asked]] / 2
+            self.within[rows[asked]] = np.where(left < 2.0**-_HALVINGS, 0.0, left)
+        self.within[rows] = np.maximum(self.within[rows], 2.0**-_HALVINGS)
         assert first is not None
         return first

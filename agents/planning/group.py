@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...envs.registry import UsageError
+from ...metrics.angles import wrap_angle
 from .base import Plan
 from .search import search
 from .words import Floats, Words, independent_words, shortest, spectrum, spelled
@@ -119,8 +120,12 @@ class GroupPlanner:
         Args:
             latents: [B, L].
             goals: [B, L].
-            within: Share of the tolerance that counts as there, above 0; for all or for each, [B].
-            previous: Is not needed.
+            within: Share of the tolerance that counts as there, for all or for each, [B]. 0: where nothing is to be
+                done, the way to the next best element is given, for when the codes are known to be off.
+            previous: For each problem what is left of an earlier plan. Where the group commutes and is finite it is
+                kept as long as it seems to lead no further past the tolerance than to a neighbouring element: codes
+                are a little off, differently in every state, and a plan that changed its mind with each of them would
+                lead nowhere.
 
         Returns:
             The plans, in the model's codes of actions.
@@ -134,13 +139,13 @@ class GroupPlanner:
                 f"plans lead from codes [B, {size}] to as many goals, got {[*latents.shape]} and {[*goals.shape]}"
             )
         share = np.broadcast_to(np.asarray(within, dtype=np.float64), (len(latents),))
-        if (share <= 0).any():
-            raise UsageError("the share of the tolerance that counts must be above 0")
+        if not (share >= 0).all():
+            raise UsageError("the share of the tolerance that counts must be 0 or more")
         if self.commutes:
-            return self._look_up(latents, goals, share)
+            return self._look_up(latents, goals, share, previous)
         return self._search(latents, goals, share)
 
-    def _look_up(self, latents: Tensor, goals: Tensor, within: Floats) -> Plan:
+    def _look_up(self, latents: Tensor, goals: Tensor, within: Floats, previous: Sequence[NDArray[Any]] | None) -> Plan:
         known = self._spectrum
         assert known is not None
         here, there = (codes.detach().double().cpu().numpy() @ known.inverse.T for codes in (latents, goals))
@@ -149,14 +154,43 @@ class GroupPlanner:
         faint = (np.abs(here) <= floor[0]) | (np.abs(there) <= floor[1])
         counts = np.zeros((len(latents), len(self.codes)), dtype=np.int64)
         found = np.ones(len(latents), dtype=bool)
-        for words, tolerance in zip(self.words, self._tolerances, strict=True):
+        moving = self._doubtful(wanted, faint) == np.arange(len(self.words))[:, None]
+        moving &= within == 0
+        for words, tolerance, doubted in zip(self.words, self._tolerances, moving, strict=True):
             planes = words.planes
-            chosen = shortest(words, wanted[:, planes], tolerance, faint[:, planes], within)
+            share = np.maximum(within, 1e-9)
+            chosen = shortest(words, wanted[:, planes], tolerance, faint[:, planes], share, doubted)
             counts[:, words.actions] = chosen.counts
             found &= chosen.near
+        kept, before = self._kept(wanted, faint, within, previous)
+        counts[kept], found[kept] = before[kept], True
         led = ((here * np.exp(1j * (counts @ known.angles))) @ known.basis.T).real
         distance = np.linalg.norm(led - goals.detach().double().cpu().numpy(), axis=1)
         return Plan(spelled(counts, self.codes), found, distance)
+
+    def _kept(
+        self, wanted: Floats, faint: NDArray[np.bool_], within: Floats, previous: Sequence[NDArray[Any]] | None
+    ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which earlier plans hold, bool [B], and how often each action stands in them, [B, A]."""
+        counts = np.zeros((len(wanted), len(self.codes)), dtype=np.int64)
+        if previous is None or not all(words.closed for words in self.words):
+            return np.zeros(len(wanted), dtype=bool), counts
+        for row, actions in enumerate(previous):
+            counts[row] = (np.asarray(actions, dtype=np.int64)[:, None] == np.array(self.codes)).sum(0)
+        kept = counts.any(1) & (within > 0)
+        for words, tolerance in zip(self.words, self._tolerances, strict=True):
+            gaps = np.abs(wrap_angle(counts[:, words.actions] @ words.angles - wanted[:, words.planes]))
+            most = tolerance + words.halfway
+            kept &= (faint[:, words.planes] | (gaps <= most)).all(1)
+        return kept, counts
+
+    def _doubtful(self, wanted: Floats, faint: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Which set of words leaves most to be desired where nothing is done, int64 [B]."""
+        gaps = [
+            np.where(faint[:, words.planes], 0.0, np.abs(wanted[:, words.planes]) / tolerance).max(1)
+            for words, tolerance in zip(self.words, self._tolerances, strict=True)
+        ]
+        return np.argmax(gaps, axis=0) if gaps else np.zeros(len(wanted), dtype=np.int64)
 
     def _search(self, latents: Tensor, goals: Tensor, within: Floats) -> Plan:
         matrices, radius = self.matrices.to(latents), goals.norm(dim=1)

@@ -182,7 +182,14 @@ class Chosen:
     near: NDArray[np.bool_]
 
 
-def shortest(words: Words, wanted: Floats, tolerance: Floats, faint: NDArray[np.bool_], within: Floats) -> Chosen:
+def shortest(
+    words: Words,
+    wanted: Floats,
+    tolerance: Floats,
+    faint: NDArray[np.bool_],
+    within: Floats,
+    moving: NDArray[np.bool_],
+) -> Chosen:
     """The shortest word for each wanted turn: of all that come near enough, and of the shortest of these the nearest.
 
     Args:
@@ -191,6 +198,7 @@ def shortest(words: Words, wanted: Floats, tolerance: Floats, faint: NDArray[np.
         tolerance: How near is near enough, in radians, [P].
         faint: Planes that do not count, [B, P].
         within: Share of the tolerance that holds, [B].
+        moving: Where to do nothing is no answer, bool [B].
     """
     chosen, near = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
     lengths = words.lengths
@@ -202,6 +210,7 @@ def shortest(words: Words, wanted: Floats, tolerance: Floats, faint: NDArray[np.
         enough = largest <= within[part, None]
         # Whatever is near enough goes before whatever is not; there length counts first, here the distance alone.
         cost = np.where(enough, lengths + 0.5 * largest / within[part, None], 1e9 + 1e6 * largest)
+        cost[moving[part], 0] = np.inf
         best = cost.argmin(1)
         chosen[part], near[part] = best, np.take_along_axis(enough, best[:, None], 1)[:, 0]
     return Chosen(words.counts[chosen], near)

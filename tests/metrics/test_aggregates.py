@@ -80,7 +80,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 def test_tasks_are_strata() -> None:
     # Tasks differ, runs do not: whatever is drawn again, the mean stays; without strata it would not.
-    found = ag.aggregates(np.tile([[0.0, 10.0, 50.0]], (5, 1)))
+    found = ag.aggregate_scores(np.tile([[0.0, 10.0, 50.0]], (5, 1)))
     for name in ("mean", "median", "iqm"):
         assert found[name].low == found[name].value == found[name].high
 
@@ -93,7 +93,7 @@ def test_runs_of_different_tasks_are_drawn_independently() -> None:
 
 
 def test_intervals_are_those_of_the_seed_and_narrow_with_more_runs() -> None:
-    first, again, other = (ag.aggregates(SCORES, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (ag.aggregate_scores(SCORES, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first["iqm"].value == other["iqm"].value and first["iqm"].low != other["iqm"].low
     more = ag.interval(ag.interquartile_mean, np.tile(SCORES, (20, 1)))
@@ -109,7 +109,7 @@ def test_many_resamples_at_a_time_are_the_same_as_few(monkeypatch: pytest.Monkey
 
 
 def test_one_run_has_no_interval() -> None:
-    found = ag.aggregates([[0.3, 0.7]])
+    found = ag.aggregate_scores([[0.3, 0.7]])
     assert found["mean"] == ag.Interval(0.5, None, None)
     curve = ag.efficiency_curve([[[1.0, 2.0]]], [10, 20])
     assert curve.value.tolist() == [1.0, 2.0] and curve.low is None and curve.high is None
@@ -153,9 +153,9 @@ def test_normalised_scores() -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: ag.aggregates([]), "empty"),
-        (lambda: ag.aggregates([[np.nan]]), "not finite"),
-        (lambda: ag.aggregates(np.zeros((2, 2, 2))), "must be"),
+        (lambda: ag.aggregate_scores([]), "empty"),
+        (lambda: ag.aggregate_scores([[np.nan]]), "not finite"),
+        (lambda: ag.aggregate_scores(np.zeros((2, 2, 2))), "must be"),
         (lambda: ag.interval(ag.mean), "needs scores"),
         (lambda: ag.interval(ag.mean, [1.0, 2.0], confidence=1.0), "confidence"),
         (lambda: ag.interval(ag.mean, [1.0, 2.0], resamples=0), "resamples"),

@@ -174,6 +174,28 @@ def test_less_of_the_tolerance_asks_for_more() -> None:
     assert [actions.tolist() for actions in plan.actions] == [[], [1] * 13]
 
 
+def test_where_to_do_nothing_is_no_answer_the_next_best_place_is() -> None:
+    planner = GroupPlanner(turning(FLATLAND))
+    # A third of the way to the next place in x, and less in y: the place before and the one after are 13 steps away.
+    goals = (START @ true_turns(np.array([[0.3, 0.1], [-0.3, 0.1], [5.0, 0.1]]) * TURN / 33).transpose(1, 2))[:, 0]
+    here = START.expand(3, 4)
+    assert planner.plan(here, goals, within=0.1).lengths.tolist() == [0, 0, 1]
+    plan = planner.plan(here, goals, within=0.0)
+    assert [actions.tolist() for actions in plan.actions] == [[1] * 13, [0] * 13, [0]]
+
+
+def test_an_earlier_plan_is_kept_while_it_leads_about_there() -> None:
+    planner = GroupPlanner(turning(FLATLAND))
+    # Codes are a little off: the goal seems to be the next place, thirteen steps the other way.
+    goals = (START @ true_turns(np.array([[10.6, 0]] * 3) * TURN / 33).transpose(1, 2))[:, 0]
+    left = [np.array([0, 0]), np.array([0]), np.array([], dtype=np.int64)]
+    here = START.expand(3, 4)
+    plan = planner.plan(here, goals, previous=left)
+    assert [actions.tolist() for actions in plan.actions] == [[0, 0], [1] * 11, [1] * 11]
+    assert planner.plan(here[:1], goals[:1]).actions[0].tolist() == [1] * 11
+    assert planner.plan(here[:1], goals[:1], previous=left[:1], within=0.0).actions[0].tolist() == [1] * 11
+
+
 def test_the_words_of_two_discs() -> None:
     world = FlatLandDiscs(period=5, stride=1)
     model, group = of(true_matrices(world)), action_group(world)
@@ -274,8 +296,8 @@ def test_codes_that_do_not_fit() -> None:
     planner = GroupPlanner(turning(FLATLAND))
     with pytest.raises(UsageError, match=r"\[B, 4\]"):
         planner.plan(START, START[:, :3])
-    with pytest.raises(UsageError, match="above 0"):
-        planner.plan(START, START, within=0.0)
+    with pytest.raises(UsageError, match="0 or more"):
+        planner.plan(START, START, within=-1.0)
 
 
 def test_flatland_itself() -> None:
