@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -23,10 +23,15 @@ _SAME = 0.02  # radians: what is so near is not looked at more closely
 
 
 class Acting(Protocol):
-    """A model with a matrix for each action, such as ``world_models.group.GroupVAE``."""
+    """What has a matrix for each action.
 
-    def matrices(self) -> Tensor:
-        """What each action does to a code, ``[A, L, L]``."""
+    That is ``world_models.group.GroupVAE``, whose actions are the learnt ones, and
+    ``world_models.dynamics.group.GroupDynamics``, whose actions are the environment's.
+    """
+
+    @property
+    def matrices(self) -> Callable[[], Tensor] | Tensor:
+        """What each action does to a code, ``[A, L, L]``, or what gives that."""
         ...
 
 
@@ -45,7 +50,7 @@ class GroupPlanner:
     codes that hardly differ counting as one.
 
     Args:
-        model: Where the matrices come from.
+        model: Where the matrices come from, and so what plans are written in.
         codes: The actions that can be carried out; None: all.
         tolerance: How near is near enough, in radians of every plane. ``exact``: half the way between two neighbouring
             elements of the group, so that states that differ are told apart. ``step``: half the smallest turn of an
@@ -82,7 +87,8 @@ class GroupPlanner:
         for name, value in (("max_order", max_order), ("max_states", max_states), ("max_length", max_length)):
             if value < 1:
                 raise UsageError(f"the planner's {name} must be 1 or more, got {value}")
-        matrices = model.matrices().detach()
+        given = model.matrices
+        matrices = (given if isinstance(given, Tensor) else given()).detach()
         self.codes = tuple(range(len(matrices)) if codes is None else (int(code) for code in codes))
         if not self.codes:
             raise UsageError("the planner has no action to plan with")
@@ -128,7 +134,7 @@ class GroupPlanner:
                 lead nowhere.
 
         Returns:
-            The plans, in the model's codes of actions.
+            The plans, in the actions of the matrices.
 
         Raises:
             UsageError: Codes and goals do not belong together, or are not of this model.

@@ -126,10 +126,10 @@ class Gaussian(Law):
 class ShootingPlanner(ABC):
     """What planners by sampled sequences have in common; a subclass says how sequences are weighted.
 
-    With goals, a plan may end at any step: its cost is the least distance to the goal's code on its way, and its
-    actions are those until then. Without goals, its cost is minus the sum of rewards, each discounted, and weighted by
-    the probability that the episode has not ended before it. The best sequence that was seen is the plan; the middle
-    of the law is among those that are looked at in every round.
+    With goals, a plan may end at any step: its cost is the least distance to the goal's code on its way (with the cost
+    of the steps until then), and its actions are those until then. Without goals, its cost is minus the sum of rewards,
+    each discounted, and weighted by the probability that the episode has not ended before it. The best sequence that
+    was seen is the plan; the middle of the law is among those that are looked at in every round.
 
     Args:
         dynamics: Imagines what sequences lead to. All B problems and their sequences are one batch; a
@@ -143,6 +143,7 @@ class ShootingPlanner(ABC):
         least: Their least standard deviation later on.
         floor: The least probability of a choice, as a share of the even one.
         discount: Of rewards, in (0, 1].
+        step_cost: What a step on the way to a goal costs, in units of the distance.
         tolerance: The distance from the goal that is near enough.
         seed: Seeds what is drawn.
 
@@ -166,6 +167,7 @@ class ShootingPlanner(ABC):
         least: float = 0.02,
         floor: float = 0.05,
         discount: float = 1.0,
+        step_cost: float = 0.0,
         tolerance: float = 0.1,
         seed: int = 0,
     ) -> None:
@@ -178,12 +180,14 @@ class ShootingPlanner(ABC):
         for name, number in (("deviation", deviation), ("least", least), ("tolerance", tolerance)):
             if not number > 0:
                 raise UsageError(f"the planner's {name} must be above 0, got {number}")
+        if not step_cost >= 0:
+            raise UsageError(f"the planner's step_cost must be 0 or more, got {step_cost}")
         if not 0 < discount <= 1:
             raise UsageError(f"the planner's discount must be above 0 and at most 1, got {discount}")
         self.dynamics, self.code = dynamics, ActionCode(space)
         self.horizon, self.samples, self.rounds = horizon, samples, rounds
         self.keep, self.deviation, self.least, self.floor = keep, deviation, least, floor
-        self.discount, self.tolerance = discount, tolerance
+        self.discount, self.step_cost, self.tolerance = discount, step_cost, tolerance
         self.generator = torch.Generator().manual_seed(seed)
         bounded = np.ones(self.code.size, dtype=bool)
         if isinstance(space, spaces.Box):
@@ -235,7 +239,7 @@ class ShootingPlanner(ABC):
         plans = [row[:length] for row, length in zip(actions, lengths.tolist(), strict=True)]
         if goals is None:
             return Plan(plans, np.ones(count, dtype=bool), np.full(count, np.nan))
-        distance = best.double().cpu().numpy()
+        distance = (best - self.step_cost * lengths).double().cpu().numpy()
         return Plan(plans, distance <= self.tolerance * np.asarray(within), distance)
 
     def _first_law(self, latents: Tensor, previous: Sequence[NDArray[Any]] | None) -> Law:
@@ -271,9 +275,9 @@ class ShootingPlanner(ABC):
                 costs = costs - self.discount**step * alive * outcome.reward
                 alive = alive * outcome.continues
             else:
-                apart = (state.latent - targets).norm(dim=1)
-                nearer = apart < costs
-                costs, ends = torch.where(nearer, apart, costs), torch.where(nearer, step + 1, ends)
+                cost = (state.latent - targets).norm(dim=1) + self.step_cost * (step + 1)
+                better = cost < costs
+                costs, ends = torch.where(better, cost, costs), torch.where(better, step + 1, ends)
         costs = costs.view(count, number)
         # Where imagination fails, a sequence counts as the worst of the others.
         fine = costs.isfinite()

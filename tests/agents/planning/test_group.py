@@ -144,6 +144,12 @@ def test_angles_of_no_order_go_as_far_as_asked() -> None:
     assert plan.actions[1].tolist() == [1]
 
 
+def test_matrices_may_be_there_already() -> None:
+    # As those of dynamics are, which are not called.
+    planner = GroupPlanner(SimpleNamespace(matrices=turning(FLATLAND).matrices()))
+    assert planner.plan(START, (turning(FLATLAND).matrices()[2] @ START[0])[None]).actions[0].tolist() == [2]
+
+
 def test_nothing_to_do() -> None:
     plan = GroupPlanner(turning(FLATLAND)).plan(START, START)
     assert plan.actions[0].size == 0 and plan.found[0] and plan.distance[0] < 1e-12

@@ -75,6 +75,16 @@ def test_numbers_of_choices_that_do_not_begin_at_0_and_several_at_once() -> None
     assert plan.found[0] and plan.actions[0].shape == (3, 2) and plan.actions[0][:, 1].tolist() == [0, 0, 0]
 
 
+def test_steps_may_cost() -> None:
+    options = {"horizon": 6, "samples": 300, "rounds": 6}
+    goal = torch.tensor([[3.4, 0.4]])
+    # Each of three steps brings the goal nearer by most of a unit, a fourth by nothing.
+    plan = CEMPlanner(Walk(COMPASS), spaces.Discrete(4), step_cost=0.5, **options).plan(torch.zeros(1, 2), goal)
+    assert plan.actions[0].tolist() == [0, 0, 0] and plan.distance[0] == pytest.approx(0.4 * 2**0.5, abs=1e-5)
+    dear = CEMPlanner(Walk(COMPASS), spaces.Discrete(4), step_cost=1.5, **options).plan(torch.zeros(1, 2), goal)
+    assert dear.actions[0].tolist() == [0]
+
+
 @pytest.mark.parametrize("kind", PLANNERS)
 def test_without_goals_rewards_are_summed(kind: type) -> None:
     planner = kind(Walk(STEER), STEERED, horizon=4, samples=500, rounds=8)
