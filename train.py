@@ -153,15 +153,18 @@ def train(request: Request) -> int:
 
     from equiworld.datasets import make_ready
     from equiworld.datasets.prepare import waiting
+    from equiworld.datasets.sequences import SequenceLoader
     from equiworld.world_models import runs
     from equiworld.world_models.assembly import (
         assemble,
         check_actions,
         keep_backgrounds,
+        keep_base,
         read_split,
         self_contained,
         write_split,
     )
+    from equiworld.world_models.dynamics.panels import DynamicsPanels
     from equiworld.world_models.panels import Panels
     from equiworld.world_models.trainer import Trainer, decay
 
@@ -182,7 +185,11 @@ def train(request: Request) -> int:
     if request.resume:
         assembly.split = read_split(request.resume, assembly.split, assembly.data)
     training, validation = assembly.loader("training"), assembly.loader("validation")
-    panels = Panels(validation, len(assembly.data.world.actions), options.flat())
+    panels = (
+        DynamicsPanels(validation, options.flat())
+        if isinstance(validation, SequenceLoader)
+        else Panels(validation, len(assembly.data.world.actions), options.flat())
+    )
     if request.resume is None and not options.run.log_dir:
         raise UsageError("--log-dir is empty; logs is the default")
     run = request.resume or runs.claim_version(Path(options.run.log_dir))
@@ -207,6 +214,7 @@ def train(request: Request) -> int:
             trainer.resume()
         else:
             keep_backgrounds(options, run)
+            keep_base(assembly.base, run)
             write_split(run, assembly.split, assembly.data)
         runs.write_config(run, written)
         runs.write_environment(run, options.run.seed, str(trainer.fabric.device))

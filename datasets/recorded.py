@@ -29,6 +29,7 @@ IntArray = NDArray[np.int64]
 SplitBy = Literal["auto", "episodes", "states"]
 _ENOUGH = 0.5  # of the states that a part of the split is to have
 _NAMED = 8  # factors of a state that a message names
+_PARTS = 3  # of a split
 _SPLIT = 13  # keeps these draws apart from others with the same seed
 
 
@@ -332,11 +333,32 @@ class RecordedDataset(FactorDataset):
             )
         return found
 
+    def split_episodes(self, validation: float = 0.1, test: float = 0.1, seed: int = 0) -> Split:
+        """Training, validation and test episodes, whatever they show; at least one of each.
+
+        Where ``split`` goes by episodes these are the ones that it goes by, if each part has a share of them.
+
+        Args:
+            validation: The share of the episodes, in (0, 1).
+            test: Likewise.
+            seed: The same seed gives the same split.
+
+        Raises:
+            UsageError: A share is not in (0, 1), or there are fewer than three episodes.
+        """
+        number = self.rollouts.episodes
+        if number < _PARTS:
+            raise UsageError(f"episodes are held out, so that {_PARTS} or more are needed; the recording has {number}")
+        shares = (max(share, 1 / number) if share > 0 else share for share in (validation, test))
+        return self._drawn_episodes(*shares, seed)
+
+    def _drawn_episodes(self, validation: float, test: float, seed: int) -> Split:
+        drawn = int(numpy_generator(seed, _SPLIT).integers(2**31))
+        return split_states(self.rollouts.episodes, validation, test, drawn)
+
     def _split_episodes(self, validation: float, test: float, seed: int) -> Split | None:
         try:
-            episodes = split_states(
-                self.rollouts.episodes, validation, test, int(numpy_generator(seed, _SPLIT).integers(2**31))
-            )
+            episodes = self._drawn_episodes(validation, test, seed)
         except UsageError:
             if not (0 < validation < 1 and 0 < test < 1):
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import math
 import os
 import zipfile
@@ -22,20 +23,26 @@ from ..datasets.loader import WindowLoader
 from ..datasets.noise import NoiseOptions, background_files
 from ..datasets.randomness import torch_generator
 from ..datasets.recorded import RecordedDataset
+from ..datasets.registry import is_path
+from ..datasets.sequences import SequenceLoader
 from ..datasets.splits import Split
 from ..datasets.transitions import TransitionDataset, draw_uniform, record_trajectory, still_images
 from ..envs.registry import UsageError, nearest
+from ..envs.world import Action, World
 from . import lie, runs  # noqa: F401 (lie enters its model)
 from .actions.procrustes import Procrustes
+from .dynamics.model import DynamicsModel, DynamicsOptions
 from .group import GroupVAE
 from .objectives import OBJECTIVES
 from .vae import VAE
 from .zoo import MODELS, PARTS, Context, GroupOptions, base_defaults
 
-_BACKGROUNDS, _SPLIT = "backgrounds", "split.npz"
+_BACKGROUNDS, _SPLIT, _BASE = "backgrounds", "split.npz", "base.json"
 _STATIC_WINDOW = 3
 _LARGEST, _MOST = 1e30, 2**31 - 1  # of numbers with and without a point; torch overflows beyond
+_VALIDATED = 512  # windows of validation episodes, at most
 _LOOKED_AT = 64  # images by which a likelihood is told whether it fits the data
+_DYNAMICS = "dynamics"  # the model that is made over another
 _WEIGHTS = 3  # keeps the stream of initial weights apart from the data's
 
 
@@ -272,6 +279,47 @@ def _converted(value: Any, hint: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True)
+class Base:
+    """What a world model was built for, so that it can be built again where its data are not at hand.
+
+    Attributes:
+        config: Its options, as in a configuration file.
+        image_shape: Height, width, channels.
+        actions: Actions of its world.
+        images: How many images it was trained on.
+        static_content: Whether scenes differ in something that no action moves.
+        offset: Steps between the two images of a transition.
+    """
+
+    config: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    actions: int
+    images: int
+    static_content: bool
+    offset: int
+
+    def build(self) -> VAE:
+        """The model, with weights that are yet to be loaded."""
+        options = options_from_config(self.config, _BASE)
+        world = _Remembered(self.image_shape, self.actions)
+        generator = torch_generator(0, _WEIGHTS)
+        context = Context(world, self.static_content, self.offset, generator, self.images, options.parts)
+        return MODELS[options.model_name].build(options.model, context)
+
+
+class _Remembered(World):
+    """A world of which nothing is left but the shape of its pictures and the number of its actions."""
+
+    def __init__(self, image_shape: tuple[int, int, int], actions: int) -> None:
+        self.image_shape = image_shape
+        self.actions = tuple(Action(str(code), 0, 0, 0.0, None) for code in range(actions))
+
+    def render(self, factors: NDArray[Any]) -> NDArray[np.uint8]:
+        """Refused: its pictures are gone."""
+        raise UsageError("this world cannot be drawn")
+
+
 @dataclass
 class Assembly:
     """What a run is made of.
@@ -282,6 +330,7 @@ class Assembly:
         split: Training, validation and test states.
         transitions: What is trained on.
         model: The world model.
+        base: What the world model underneath was built for, where there is one.
     """
 
     options: Options
@@ -289,13 +338,18 @@ class Assembly:
     split: Split
     transitions: TransitionDataset
     model: VAE
+    base: Base | None = None
 
-    def loader(self, part: Literal["training", "validation"]) -> WindowLoader:
+    def loader(self, part: Literal["training", "validation"]) -> WindowLoader | SequenceLoader:
         """Windows of training states only, or of validation and training states but not of the latter alone.
+
+        Dynamics have windows of training or validation episodes, and take from the former what they do not learn.
 
         Raises:
             UsageError: There are none.
         """
+        if isinstance(self.model, DynamicsModel):
+            return self._sequences(self.model, part)
         role = self.split.role(len(self.data))
         allowed: NDArray[np.bool_] = role == 0 if part == "training" else role <= 1
         length = self.model.window
@@ -312,6 +366,30 @@ class Assembly:
         return WindowLoader(
             self.transitions, starts, length, self.options.model.batch_size, self.options.run.seed, allowed
         )
+
+    def _sequences(self, model: DynamicsModel, part: Literal["training", "validation"]) -> SequenceLoader:
+        split = self.episodes
+        recording = model.recording(self.recorded, split.train if part == "training" else split.validation)
+        if part == "training":
+            model.prepare(recording)
+        return model.loader(recording, self.options.run.seed, None if part == "training" else _VALIDATED)
+
+    @property
+    def recorded(self) -> RecordedDataset:
+        """The data, where these are recorded rollouts.
+
+        Raises:
+            UsageError: They are others.
+        """
+        if not isinstance(self.data, RecordedDataset):
+            raise _no_rollouts(self.options)
+        return self.data
+
+    @property
+    def episodes(self) -> Split:
+        """The recorded episodes that dynamics are trained on, and those that are held out."""
+        data = self.options.data
+        return self.recorded.split_episodes(data.validation_split, data.test_split, self.options.run.seed)
 
 
 def check_threads(number: int | None) -> None:
@@ -333,6 +411,18 @@ def check_actions(options: Options) -> None:
     """
     if isinstance(options.model, GroupOptions) and not DATASETS[options.dataset_name].acts:
         raise _no_actions(options)
+    if isinstance(options.model, DynamicsOptions):
+        if not is_path(options.dataset_name):
+            raise _no_rollouts(options)
+        if options.model.base_model_path is None:
+            raise UsageError("--model dynamics moves the codes of another run: --base-model-path RUN is needed")
+
+
+def _no_rollouts(options: Options) -> UsageError:
+    return UsageError(
+        f"--model {options.model_name} learns from recorded actions and rewards, of which --dataset"
+        f" {options.dataset_name} has none; the path of recorded rollouts (FILE.h5) is accepted"
+    )
 
 
 def _no_actions(options: Options) -> UsageError:
@@ -362,6 +452,7 @@ def assemble(options: Options) -> Assembly:
     if run.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {run.seed}")
     check_threads(run.threads)
+    check_actions(options)
     noise = NoiseOptions(
         **{field.name: getattr(data_options, field.name) for field in dataclasses.fields(NoiseOptions)}
     )
@@ -372,6 +463,10 @@ def assemble(options: Options) -> Assembly:
     dataset, offset = _read_offset(options)
     data = build_dataset(options.dataset_name, dataset, noise, run.seed)
     split = data.split(data_options.validation_split, data_options.test_split, run.seed)
+    kept = base = None
+    if isinstance(options.model, DynamicsOptions):
+        assert options.model.base_model_path is not None
+        kept, base = load_base(Path(options.model.base_model_path))
     context = Context(
         data.world,
         data_options.noise_name == "background",
@@ -379,6 +474,8 @@ def assemble(options: Options) -> Assembly:
         torch_generator(run.seed, _WEIGHTS),
         len(split.train),
         options.parts,
+        data,
+        base,
     )
     model = MODELS[options.model_name].build(options.model, context)
     model.likelihood.check(data.images(split.train[:: -(-len(split.train) // _LOOKED_AT)]))
@@ -406,11 +503,10 @@ def assemble(options: Options) -> Assembly:
         raise _no_actions(options)
     else:
         transitions = still_images(data)
-    assembly = Assembly(options, data, split, transitions, model)
-    base = getattr(options.model, "base_model_path", None)
-    if base is not None:
-        start_from(model, Path(base))
-    return assembly
+    start = getattr(options.model, "base_model_path", None)
+    if start is not None and kept is None:
+        start_from(model, Path(start))
+    return Assembly(options, data, split, transitions, model, kept)
 
 
 def _read_offset(options: Options) -> tuple[Any, int]:
@@ -432,7 +528,9 @@ def _read_offset(options: Options) -> tuple[Any, int]:
 
 def self_contained(options: Options, run: Path) -> Options:
     """The options of a run that exists, read from its own directory where they named something outside."""
-    if getattr(options.model, "base_model_path", None) is not None:
+    if isinstance(options.model, DynamicsOptions):
+        options.model.base_model_path = str(run)  # which holds the world model underneath
+    elif getattr(options.model, "base_model_path", None) is not None:
         options.model.base_model_path = None  # its weights are in the checkpoint
     if (run / _BACKGROUNDS).is_dir():
         options.data.backgrounds = str(run / _BACKGROUNDS)
@@ -445,6 +543,58 @@ def keep_backgrounds(options: Options, run: Path) -> None:
         return
     for file in background_files(Path(options.data.backgrounds))[: options.data.background_count]:
         runs.write_bytes(run / _BACKGROUNDS / file.name, file.read_bytes())
+
+
+def load_base(path: Path) -> tuple[Base, VAE]:
+    """The world model of a run, to be moved by dynamics; of a run of dynamics the one underneath.
+
+    Args:
+        path: A run directory, or a checkpoint in one.
+
+    Raises:
+        UsageError: There is no such run.
+        RunError: It is damaged, or of something else.
+    """
+    run = path if path.is_dir() or not path.exists() else path.parent.parent
+    if runs.read_config(run)["model"] == _DYNAMICS:
+        kept, prefix = _read_base(run), "base."
+        state = runs.load_checkpoint(path)["model"]
+        weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+    else:
+        found = load_run(path)
+        options, world = found.options, found.data.world
+        kept = Base(
+            options.flat(),
+            world.image_shape,
+            len(world.actions),
+            len(found.split.train),
+            options.data.noise_name == "background",
+            _read_offset(options)[1],
+        )
+        weights = found.model.state_dict()
+    model = kept.build()
+    runs.load_weights(model, weights, path)
+    return kept, model.eval()
+
+
+def _read_base(run: Path) -> Base:
+    """What the world model under a run of dynamics was built for.
+
+    Raises:
+        RunError: It cannot be read.
+    """
+    path = run / _BASE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Base(**content | {"image_shape": tuple(content["image_shape"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise runs.RunError(f"{path} is missing or damaged: {' '.join(str(error).split())[:200]}") from error
+
+
+def keep_base(base: Base | None, run: Path) -> None:
+    """Writes what is needed, beside the weights in the checkpoint, to build the world model under a run again."""
+    if base is not None:
+        runs.write_json(run / _BASE, dataclasses.asdict(base))
 
 
 def write_split(run: Path, split: Split, data: FactorDataset) -> None:

@@ -47,9 +47,9 @@ class Panels:
     def __call__(self, model: VAE, writer: SummaryWriter, epoch: int) -> None:
         device = next(model.parameters()).device
         if epoch == 1:
-            writer.add_text("config", _table(["option", "value"], list(self.config.items())), epoch)
+            writer.add_text("config", table(["option", "value"], list(self.config.items())), epoch)
             counts = {name: sum(each.numel() for each in part.parameters()) for name, part in model.named_children()}
-            writer.add_text("parameters", _table(["part", "parameters"], list(counts.items())), epoch)
+            writer.add_text("parameters", table(["part", "parameters"], list(counts.items())), epoch)
         frames = self.batch.frames[self.batch.index[:, 0]][: self.shown].to(device)
         posterior = model.posterior(self.batch.frames.to(device))
         writer.add_image("recons/recon", grid([frames, model.decode(model.encode(frames))]), epoch)
@@ -102,12 +102,12 @@ class Panels:
         writer.add_text("actions/examples", ", ".join(f"t{code} - p{guess}" for code, guess, _ in shown), epoch)
         density = [(f"t{code}", *(f"{chance:.3f}" for chance in chances)) for code, _, chances in shown]
         head = ["", *(f"learnt {number}" for number in range(policy.shape[1]))]
-        writer.add_text("actions/density", _table(head, density), epoch)
+        writer.add_text("actions/density", table(head, density), epoch)
         counts = np.zeros((policy.shape[1], self.actions))
         np.add.at(counts, (chosen.cpu().numpy(), true.numpy()), 1)
         head = ["", *(f"true {code}" for code in range(self.actions))]
         rows_of_text = [(f"learnt {number}", *map(int, row)) for number, row in enumerate(counts)]
-        writer.add_text("actions/counts", _table(head, rows_of_text), epoch)
+        writer.add_text("actions/counts", table(head, rows_of_text), epoch)
         rows, columns = linear_sum_assignment(-counts)
         joint = torch.stack([policy.cpu()[true == code].sum(0) for code in range(self.actions)])
         scalars = {
@@ -146,7 +146,7 @@ class Panels:
         writer.add_scalar("forward/dets_mean", np.linalg.det(matrices).mean(), epoch)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)

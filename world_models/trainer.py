@@ -15,6 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.loader import Batch, WindowLoader
 from ..datasets.randomness import torch_generator
+from ..datasets.sequences import SequenceLoader, Sequences
 from . import runs
 from .vae import VAE
 
@@ -79,7 +80,7 @@ Monitor = Callable[[VAE, SummaryWriter, int], None]
 
 
 class Trainer:
-    """Fits a model to windows of transitions.
+    """Fits a model to windows of transitions, or of their codes.
 
     Everything random is drawn from generators keyed by the seed and the update, so that a run continued from a
     checkpoint makes the same updates as one that was not interrupted.
@@ -102,8 +103,8 @@ class Trainer:
     def __init__(
         self,
         model: VAE,
-        training: WindowLoader,
-        validation: WindowLoader,
+        training: WindowLoader | SequenceLoader,
+        validation: WindowLoader | SequenceLoader,
         run: Path,
         *,
         epochs: int,
@@ -208,7 +209,7 @@ class Trainer:
             self.listener.update(progress, values["loss"], images / (time.perf_counter() - began), expected)
         return True
 
-    def _update(self, batch: Batch) -> dict[str, float]:
+    def _update(self, batch: Batch | Sequences) -> dict[str, float]:
         step = self.progress.step
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * self.model.rate(step, group["name"]) * self.decay(self.progress.epoch)

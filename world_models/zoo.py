@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from ..datasets.factors import FactorDataset
 from ..envs.registry import Registry, UsageError
 from ..envs.world import World
 from .actions.base import Estimator
@@ -17,6 +18,7 @@ from .actions.peeling import Peeling, PeelingSchedule
 from .actions.procrustes import Procrustes, Schedule
 from .actions.reinforce import Reinforce
 from .actions.representations import check_structure
+from .dynamics.base import DYNAMICS
 from .group import GroupVAE
 from .latents import LATENTS, LatentSpace
 from .likelihoods import LIKELIHOODS
@@ -30,6 +32,7 @@ PARTS: dict[str, Parts] = {
     "objective": OBJECTIVES,
     "likelihood": LIKELIHOODS,
     "architecture": ARCHITECTURES,
+    "dynamics": DYNAMICS,
 }
 """What a model is composed of, by the option that names it; each brings options of its own."""
 
@@ -45,6 +48,8 @@ class Context:
         generator: Source of the initial weights.
         images: How many images there are to train on.
         parts: Options of the named parts that have any, by kind.
+        data: What it is trained on, for models that read more of it than its world.
+        base: The world model that it is made over, where it is made over one.
     """
 
     world: World
@@ -53,6 +58,8 @@ class Context:
     generator: torch.Generator
     images: int = 1
     parts: Mapping[str, Any] = field(default_factory=dict)
+    data: FactorDataset | None = None
+    base: VAE | None = None
 
     def build(self, kind: str, name: str, *made_for: Any) -> Any:
         """Makes a part.
@@ -228,19 +235,31 @@ def _not_negative(**numbers: float | None) -> None:
             raise UsageError(f"--{name.replace('_', '-')} must be 0 or more, not {number}")
 
 
-def _check(options: VAEOptions) -> None:
+def check_fitting(options: Any) -> None:
+    """Refuses options of the fit that no model can be trained with: rates, batches, epochs.
+
+    Args:
+        options: An option dataclass that has them.
+
+    Raises:
+        UsageError: As the message says.
+    """
     if options.lr_scheduler != "exp":
         _refuse_unread(options, ("lr_scheduler_gamma",), f"by --lr-scheduler {options.lr_scheduler}")
     if not 0 <= options.adam_beta1 < 1:
         raise UsageError(f"--adam-beta1 must be at least 0 and below 1, not {options.adam_beta1}")
     _positive(
-        latents=options.latents,
         learning_rate=options.learning_rate,
         batch_size=options.batch_size,
         epochs=options.epochs,
         clip_norm=options.clip_norm,
         lr_scheduler_gamma=options.lr_scheduler_gamma,
     )
+
+
+def _check(options: VAEOptions) -> None:
+    check_fitting(options)
+    _positive(latents=options.latents)
 
 
 def _refuse_unread(options: Any, names: Sequence[str], why: str) -> None:

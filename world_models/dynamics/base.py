@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ...envs.registry import UsageError
 from ..networks import initialise
 from ..parts import Parts
 from .actions import ActionCode
@@ -75,8 +78,8 @@ class Prediction(Protocol):
         """A code of each, [B, L].
 
         Args:
-            generator: Source of the sample; None: the code that is most likely.
-            temperature: 1 draws from the distribution itself, less from a narrower one, 0 gives what None gives.
+            generator: Source of the sample; None: the likeliest code instead of a sample.
+            temperature: 1 draws from the distribution itself, less from a narrower one; 0 gives what None gives.
         """
         ...
 
@@ -128,6 +131,8 @@ class Dynamics(nn.Module, ABC):
     symlog = True
     teacher_forcing = 0.0
     """Share of the steps in training that begin from the true code instead of the predicted one."""
+    context = 0
+    """Steps that begin from true codes before anything is imagined, so that there is something to remember."""
 
     def __init__(self, latents: int, actions: int, memory: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -155,8 +160,8 @@ class Dynamics(nn.Module, ABC):
         Args:
             state: Where the worlds stand.
             actions: What is done in each, vectors ``[B, A]`` as ``ActionCode`` makes them.
-            generator: Source of chance; None: the most likely code.
-            temperature: Scales the spread of the next codes where there is one; 0: the most likely code.
+            generator: Source of chance, where there is any; None: the likeliest codes.
+            temperature: How much chance: 1 as it was learnt, 0 none.
         """
         prediction, memory = self.predict(state, actions)
         after = State(prediction.draw(generator, temperature), memory)
@@ -184,11 +189,58 @@ class Dynamics(nn.Module, ABC):
         return (latents - self.centre) / self.scale
 
     @torch.no_grad()
-    def fit_scale(self, latents: Tensor) -> None:
-        """Takes centre and scale from the codes of a recording, [N, L]."""
-        deviation = latents.std(0, correction=0)
-        self.centre.copy_(latents.mean(0))
+    def prepare(self, before: Tensor, actions: Tensor, after: Tensor) -> None:
+        """Takes from a recording what is not learnt by gradients: here centre and scale.
+
+        Args:
+            before: Codes before the recorded steps, [N, L].
+            actions: What was done, vectors [N, A].
+            after: Codes after them, [N, L].
+        """
+        deviation = before.std(0, correction=0)
+        self.centre.copy_(before.mean(0))
         self.scale.copy_(deviation.clamp_min(float(deviation.max()) / 100 or 1.0))
+
+
+@dataclass(frozen=True)
+class Dream:
+    """What was imagined of S windows of T steps.
+
+    Attributes:
+        latents: Codes after each step, [S, T, L].
+        rewards: [S, T].
+        continues: Probabilities that the episode has not ended with each step, [S, T].
+    """
+
+    latents: Tensor
+    rewards: Tensor
+    continues: Tensor
+
+
+@torch.no_grad()
+def imagine(dynamics: Dynamics, latents: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Dream:
+    """What recorded actions lead to in imagination.
+
+    The first step begins from the first code, each other one from the code that the one before led to. The steps of the
+    dynamics' ``context``, and the one after these, begin from the true codes.
+
+    Args:
+        dynamics: What imagines.
+        latents: The true codes before each step, [S, T, L]; all but the first ``context + 1`` may be missing.
+        actions: Vectors, [S, T, A].
+        generator: Source of chance; None: the likeliest codes.
+    """
+    state = dynamics.initial(latents[:, 0])
+    outcomes = []
+    for place in range(actions.shape[1]):
+        if 0 < place <= dynamics.context:
+            state = replace(state, latent=latents[:, place])
+        outcomes.append(dynamics.step(state, actions[:, place], generator))
+        state = outcomes[-1].state
+    codes, rewards, continues = zip(
+        *((each.state.latent, each.reward, each.continues) for each in outcomes), strict=True
+    )
+    return Dream(torch.stack(codes, 1), torch.stack(rewards, 1), torch.stack(continues, 1))
 
 
 def symlog(values: Tensor) -> Tensor:
@@ -201,17 +253,35 @@ def symexp(values: Tensor) -> Tensor:
     return values.sign() * values.abs().expm1()
 
 
-def layers(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
-    """Linear layers of these widths with SiLU between them; the last begins at 0."""
+def layers(widths: Sequence[int], generator: torch.Generator, last: float = 0.0) -> nn.Sequential:
+    """Linear layers of these widths with SiLU between them.
+
+    Args:
+        widths: From the input's to the output's.
+        generator: Source of the initial weights.
+        last: Share of the usual size that the last layer's weights begin with.
+    """
     made: list[nn.Module] = []
-    for before, after in zip(widths[:-1], widths[1:], strict=True):
+    for before, after in itertools.pairwise(widths):
         made += [nn.Linear(before, after), nn.SiLU()]
     network = nn.Sequential(*made[:-1])
     initialise(network, "relu", generator)
-    last = network[-1]
-    assert isinstance(last, nn.Linear)
-    nn.init.zeros_(last.weight)
+    final = network[-1]
+    assert isinstance(final, nn.Linear)
+    with torch.no_grad():
+        final.weight.mul_(last)
     return network
+
+
+def positive(options: Any, *names: str) -> None:
+    """Refuses options that must be above 0.
+
+    Raises:
+        UsageError: One is not.
+    """
+    for name in names:
+        if not getattr(options, name) > 0:
+            raise UsageError(f"--{name.replace('_', '-')} must be above 0, not {getattr(options, name)}")
 
 
 @dataclass(frozen=True)
