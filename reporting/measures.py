@@ -16,7 +16,7 @@ from ..envs.world import CyclicGroup, true_groups
 from ..metrics import METRICS, MetricResult
 from ..metrics.suite import failed, progress_of, reads_all
 from ..world_models.assembly import Assembly
-from . import bounds, ima
+from . import bounds, dynamics, ima
 from .subject import NOISE, Subject
 
 _HORIZON = 50
@@ -201,6 +201,7 @@ MEASURES = {
     "mig": Measure(None),  # as every metric of factors and codes
     "action_prediction": Measure(_action_prediction),
     "reconstruction": Measure(_reconstruction),
+    "dynamics": Measure(dynamics.dynamics),
     "bound": Measure(bounds.bound, usual=False),
     "information": Measure(bounds.information, usual=False),
     "hierarchy": Measure(bounds.hierarchy, usual=False),

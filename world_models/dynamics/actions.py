@@ -41,8 +41,8 @@ class ActionCode:
         elif isinstance(space, spaces.Box):
             low, high = space.low.reshape(-1).astype(np.float64), space.high.reshape(-1).astype(np.float64)
             bounded = np.isfinite(low) & np.isfinite(high) & (high > low)
-            self._centre = np.where(bounded, (high / 2 + low / 2), 0.0)
-            self._scale = np.where(bounded, (high / 2 - low / 2), 1.0)
+            low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+            self._centre, self._scale = (low + high) / 2, (high - low) / 2
         else:
             raise UsageError(
                 f"dynamics take actions of Discrete, MultiDiscrete and Box spaces, not of {type(space).__name__}"

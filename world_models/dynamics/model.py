@@ -118,7 +118,9 @@ class DynamicsModel(VAE):
             # Where there is chance, what is judged is what happened; and nothing is drawn that nobody goes on from.
             left = place + 1 == length or everywhere[place + 1]
             after = State(true if left and not prediction.certain else prediction.draw(generator), memory)
-            reward, end = dynamics.judge(state, actions, after if prediction.certain else State(true, memory))
+            # Codes answer for themselves alone; what is remembered serves rewards and terminations too.
+            now = State((after.latent if prediction.certain else true).detach(), memory)
+            reward, end = dynamics.judge(State(state.latent.detach(), state.memory), actions, now)
             rewards.append((reward - targets[:, place]).square())
             ends.append(functional.binary_cross_entropy_with_logits(end, batch.ends[:, place], reduction="none"))
             state = after
