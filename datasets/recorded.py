@@ -349,8 +349,8 @@ class RecordedDataset(FactorDataset):
         number = self.rollouts.episodes
         if number < _PARTS:
             raise UsageError(f"episodes are held out, so that {_PARTS} or more are needed; the recording has {number}")
-        shares = (max(share, 1 / number) if share > 0 else share for share in (validation, test))
-        return self._drawn_episodes(*shares, seed)
+        validation, test = (max(share, 1 / number) if share > 0 else share for share in (validation, test))
+        return self._drawn_episodes(validation, test, seed)
 
     def _drawn_episodes(self, validation: float, test: float, seed: int) -> Split:
         drawn = int(numpy_generator(seed, _SPLIT).integers(2**31))

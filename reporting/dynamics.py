@@ -30,8 +30,8 @@ def dynamics(subject: Subject) -> MetricResult:
     """
     model = subject.model
     if not isinstance(model, DynamicsModel):
-        reason = f"{subject.assembly.options.model_name} has no dynamics"
-        return MetricResult("dynamics", {"latent_1": None}, reason=reason)
+        without = f"{subject.assembly.options.model_name} has no dynamics"
+        return MetricResult("dynamics", {"latent_1": None}, reason=without)
     data, episodes = subject.assembly.recorded, subject.assembly.episodes.test
     recording = model.recording(data, episodes)
     moves, context = model.dynamics, model.dynamics.context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,9 +13,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
-from ..datasets.loader import Batch, WindowLoader
 from ..datasets.randomness import torch_generator
-from ..datasets.sequences import SequenceLoader, Sequences
 from . import runs
 from .vae import VAE
 
@@ -43,6 +41,18 @@ class Progress:
     step: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+
+
+class Loader(Protocol):
+    """Batches of an epoch: ``WindowLoader`` where models look at pictures, ``SequenceLoader`` where they read codes."""
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        ...
+
+    def epoch(self, number: int, skip: int = 0) -> Iterator[Any]:
+        """The batches of an epoch from some batch on; each has ``frames``, and moves to a device with ``to``."""
+        ...
 
 
 class Listener(Protocol):
@@ -103,8 +113,8 @@ class Trainer:
     def __init__(
         self,
         model: VAE,
-        training: WindowLoader | SequenceLoader,
-        validation: WindowLoader | SequenceLoader,
+        training: Loader,
+        validation: Loader,
         run: Path,
         *,
         epochs: int,
@@ -209,7 +219,7 @@ class Trainer:
             self.listener.update(progress, values["loss"], images / (time.perf_counter() - began), expected)
         return True
 
-    def _update(self, batch: Batch | Sequences) -> dict[str, float]:
+    def _update(self, batch: Any) -> dict[str, float]:
         step = self.progress.step
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * self.model.rate(step, group["name"]) * self.decay(self.progress.epoch)

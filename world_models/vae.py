@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from ..datasets.loader import Batch, WindowLoader
+from ..datasets.loader import Batch
 from .latents import Draw, EuclideanLatent, LatentSpace, Posterior
 from .likelihoods import LIKELIHOODS, Likelihood
 from .networks import Architecture, ImageShape, build_networks
@@ -126,7 +128,7 @@ class VAE(nn.Module):
         """Multiplier of the learning rate of a parameter group at an update."""
         return 1.0
 
-    def advance(self, loader: WindowLoader, step: int) -> list[str]:
+    def advance(self, loader: Any, step: int) -> list[str]:
         """Called after each update, for what is not a gradient step; returns lines for the log."""
         return self.objective.advance(step)
 
