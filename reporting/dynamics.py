@@ -58,6 +58,7 @@ def dynamics(subject: Subject) -> MetricResult:
             found[f"image_{ahead}"] = _distance(shown, image)
     missing = [ahead for ahead in HORIZONS if not counts[str(ahead)]]
     reason = f"no test episode goes on for {context + missing[0]} steps" if missing else None
+    values = dict(sorted(values.items(), key=lambda item: item[0].startswith("image")))
     judged, ends = _judged(model, recording)
     values |= {name: found for name, (found, _) in judged.items()}
     chance |= {name: found for name, (_, found) in judged.items()}
