@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
 from ..datasets import DATASETS, build_dataset
@@ -369,6 +370,7 @@ class Assembly:
 
     def _sequences(self, model: DynamicsModel, part: Literal["training", "validation"]) -> SequenceLoader:
         split = self.episodes
+        model.to(Fabric(accelerator=self.options.run.device, devices=1).device)  # pictures are encoded where it trains
         recording = model.recording(self.recorded, split.train if part == "training" else split.validation)
         if part == "training":
             model.prepare(recording)

@@ -59,7 +59,7 @@ class GroupDynamics(Dynamics):
     @torch.no_grad()
     def prepare(self, before: Tensor, actions: Tensor, after: Tensor) -> None:
         super().prepare(before, actions, after)
-        still = torch.eye(self.latents)[None]
+        still = torch.eye(self.latents, device=self.learnt.device)[None]
         known = torch.cat([still, self.learnt])  # the first of equals is taken: none rather than any
         codes = actions.argmax(1)
         for action in range(self.actions):

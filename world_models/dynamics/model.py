@@ -145,9 +145,17 @@ class DynamicsModel(VAE):
         Args:
             data: The recording.
             episodes: Which of its episodes, int64.
+
+        Raises:
+            UsageError: There is no step in them.
         """
         rollouts = data.rollouts
         rows = rollouts.rows_of(episodes)
+        steps = np.ones(len(rollouts), dtype=bool)
+        steps[rollouts.offsets[1:] - 1] = False
+        steps = steps[rows]
+        if not steps.any():
+            raise UsageError(f"there is no step in the {len(episodes)} episodes of a part of the split; record more")
         pictures, places = np.unique(data.states[rows], return_inverse=True)
         order = np.argsort(data.rows[pictures])  # as they lie in the file
         pictures, places = pictures[order], np.argsort(order)[places]
@@ -156,10 +164,7 @@ class DynamicsModel(VAE):
         features = [self.base.encoder(data.images(chunk).to(device)).float() for chunk in chunks]
         means = torch.cat([self.base.latent.posterior(part).mean.cpu() for part in features])
         actions = np.asarray(rollouts.actions(rows))
-        last = rollouts.offsets[1:][episodes] - 1
-        steps = np.ones(len(rollouts), dtype=bool)
-        steps[last] = False
-        actions[~steps[rows]] = actions[steps[rows]][0]  # no action leads out of an episode's last row
+        actions[~steps] = actions[steps][0]  # none leads out of an episode's last row
         return Recording(
             means=means,
             features=torch.cat(features).cpu(),
@@ -178,7 +183,8 @@ class DynamicsModel(VAE):
     def prepare(self, recording: Recording) -> None:
         """Fits what the dynamics do not learn by gradients."""
         before, after = recording.steps()
-        self.dynamics.prepare(recording.latents(before), recording.actions[before], recording.latents(after))
+        known = recording.latents(before), recording.actions[before], recording.latents(after)
+        self.dynamics.prepare(*(each.to(self.dynamics.centre.device) for each in known))
 
     def loader(self, recording: Recording, seed: int, most: int | None = None) -> SequenceLoader:
         """Windows of a recording as the options ask for them; ``most`` of them, from all over, where that is given."""
