@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from .factors import FactorSpace
 from .registry import UsageError
 
 BUFFERS = 2
@@ -82,6 +83,19 @@ class Simulation(ABC):
     @abstractmethod
     def factors(self) -> NDArray[Any]:
         """Factors of all copies, int64 or float64 [N, K], as a new array."""
+
+    def columns(self) -> FactorSpace:
+        """What the columns of ``factors`` are: their kinds and ranges.
+
+        Those of the world behind it, unless overridden.
+
+        Raises:
+            UsageError: It is not known.
+        """
+        if self.world is None or self.world.factors.names != self.factor_names:
+            raise UsageError(f"the ranges of the factors of {type(self).__name__} are not known")
+        space: FactorSpace = self.world.factors
+        return space
 
     def info(self) -> dict[str, NDArray[Any]]:
         """What else is told of every copy at every reset and step, by name, each [N, ...]: the same names always."""

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import torch
 import yaml
@@ -85,11 +85,15 @@ def write_config(run: Path, config: dict[str, Any]) -> None:
     write_bytes(run / "config.yaml", text.encode())
 
 
-def read_config(run: Path) -> dict[str, Any]:
+def read_config(run: Path, kind: Literal["model", "agent"] = "model") -> dict[str, Any]:
     """The configuration of a run.
 
+    Args:
+        run: The run directory.
+        kind: What it is to be a run of: a world model, or an agent.
+
     Raises:
-        UsageError: There is no such run.
+        UsageError: There is no such run, or it is one of the other kind.
         RunError: Its configuration cannot be read.
     """
     path = run / "config.yaml"
@@ -100,8 +104,12 @@ def read_config(run: Path) -> dict[str, Any]:
         config = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RunError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model"), str):
-        raise RunError(f"{path} is not the configuration of a run: it names no model")
+    other = {"model": "agent", "agent": "model"}[kind]
+    if isinstance(config, dict) and kind not in config and isinstance(config.get(other), str):
+        names = {"model": "a world model", "agent": "an agent"}
+        raise UsageError(f"{run} is the run of {names[other]}, and not of {names[kind]}")
+    if not isinstance(config, dict) or not isinstance(config.get(kind), str):
+        raise RunError(f"{path} is not the configuration of a run: it names no {kind}")
     if not all(isinstance(key, str) for key in config) or not isinstance(config.get("dataset", ""), str):
         raise RunError(f"{path} is damaged: its keys, and the names of model and data set, must be text")
     # Runs of the first versions do not say how many.

@@ -48,6 +48,17 @@ BELOW, BELOW_X = 197, (-40, 190)
 
 PADDLE_WIDTHS = (12, 16)
 
+EXTENTS: dict[str, tuple[float, float]] = {
+    "ball_x": BELOW_X,
+    "ball_y": (NO_BALL, 224),
+    "ball_vx": (-8, 8),
+    "ball_vy": (-8, 8),
+    "paddle_x": (8, 144),
+    "paddle_width": PADDLE_WIDTHS,
+    "score": (0, 864),
+}
+"""Between what numbers the factors lie that are no counts, in pixels and pixels a frame."""
+
 # Addresses.
 _BALL_X, _BALL_X_PART, _BALL_Y, _BALL_Y_PART = 99, 100, 101, 102
 _BALL_VY, _BALL_VX = (103, 104), (105, 106)  # high byte, low byte

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from ..factors import Factor, FactorSpace
 from ..registry import UsageError
 from ..simulation import Simulation, discrete_actions
 from . import ram as memory
@@ -186,6 +187,18 @@ class BreakoutSimulation(Simulation):
 
     def factors(self) -> NDArray[np.float64]:
         return memory.decode(self._fleet.ram)
+
+    def columns(self) -> FactorSpace:
+        """Places, velocities and score by their ranges; bricks and lives as ordinal factors."""
+        counted = dict.fromkeys(memory.FACTOR_NAMES[memory.BRICK], 2) | {"lives": memory.RANGES["lives"][1] + 1}
+        return FactorSpace(
+            [
+                Factor(name, counted[name], "ordinal")
+                if name in counted
+                else Factor(name, None, "continuous", *memory.EXTENTS[name])
+                for name in memory.FACTOR_NAMES
+            ]
+        )
 
     def info(self) -> dict[str, NDArray[Any]]:
         """``lives`` int64 [N], under the name that wrappers for Atari games look for."""

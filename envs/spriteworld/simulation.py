@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from ..factors import Factor, FactorSpace
 from ..registry import UsageError
 from ..simulation import BUFFERS, Simulation, check_copies
 from .configs import Config, find_config, with_actions
@@ -205,6 +206,19 @@ class SpriteworldSimulation(Simulation):
 
     def factors(self) -> NDArray[np.float64]:
         return self._factors.reshape(self.num_envs, -1).copy()
+
+    def columns(self) -> FactorSpace:
+        """Of each slot ten; angles are taken round the circle, and code 0 of a shape is an empty slot."""
+        brightest = 1 if self.config.color_space == "hsv" else 256
+        kinds = {
+            "shape": {"size": len(SHAPE_NAMES) + 1, "kind": "categorical"},
+            "angle": {"high": 360.0, "circular": True},
+            "scale": {"high": float(LARGEST)},
+            **{name: {"high": float(brightest)} for name in ("c0", "c1", "c2")},
+            **{name: {"low": -1.0} for name in ("x_vel", "y_vel")},
+        }
+        one: list[dict[str, Any]] = [{"size": None, "kind": "continuous", **kinds.get(name, {})} for name in FACTORS]
+        return FactorSpace([Factor(name, **one[column % len(one)]) for column, name in enumerate(self.factor_names)])
 
     def info(self) -> dict[str, NDArray[Any]]:
         return {"count": self._counts.copy(), "success": self._success.copy()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -169,6 +170,11 @@ class LatentSpace(nn.Module, ABC):
         In a tree laid out in the space, the distance from its root.
         """
         return torch.linalg.vector_norm(self.split(codes), dim=-1)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The least and the largest number that a code can hold; infinite unless said."""
+        return -math.inf, math.inf
 
     @property
     def device(self) -> torch.device:

@@ -152,6 +152,10 @@ class SphereLatent(LatentSpace):
     def features(self, codes: Tensor) -> Tensor:
         return unit(self.split(codes)).flatten(1)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return -1.0, 1.0
+
     def prior_sample(self, number: int, generator: torch.Generator | None = None) -> Tensor:
         normal = torch.randn(number, self.factors, self.factor_size, generator=generator)
         return unit(normal).flatten(1).to(self.device)

@@ -113,6 +113,10 @@ class UnitIntervalLatent(LatentSpace):
         location, log_variance = features[:, : self.size], features[:, self.size :]
         return LogitNormal(location, log_variance, *self._prior(features))
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
     def features(self, codes: Tensor) -> Tensor:
         return codes.clamp(0, 1)
 
