@@ -1,4 +1,4 @@
-"""Front door: fit a world model. ``python train.py --model=rgrvae --dataset=flatland``."""
+"""Front door: fit a world model, ``python train.py --model=rgrvae --dataset=flatland``, or an agent (``--agent``)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from equiworld.envs.registry import UsageError
-from equiworld.world_models.command_line import HelpAsked, Request, read_request
+from equiworld.world_models.command_line import HelpAsked, Request, names_agent, read_request
 from equiworld.world_models.runs import RunError
 from equiworld.world_models.trainer import NonFiniteLoss
 
@@ -25,31 +25,46 @@ _NO_MEMORY_SIGNS = ("can't allocate memory", "out of memory", "size calculation 
 _NO_MEMORY = "there is not enough memory for this; smaller images, batches, worlds or numbers of latents are accepted"
 
 
-class Bar:
-    """A progress bar with loss, speed and time left; lines where the output is not a terminal."""
+class _Bar:
+    """A progress bar; nothing of it is shown where the output is not a terminal.
 
-    def __init__(self, title: str) -> None:
+    Args:
+        title: What stands before it.
+        told: What stands behind it, with ``task.fields`` in it.
+    """
+
+    def __init__(self, title: str, told: str) -> None:
         self.console = Console(stderr=True)
         self.title = title
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]:.4g}  {task.fields[speed]:.0f} images/s"),
+            TextColumn(told),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
         )
         self.task: Any = None
-        self.batches, self.epoch = 1, -1
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> Any:
         self.progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self.progress.stop()
+
+    def note(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+class Bar(_Bar):
+    """Of a world model: loss, speed and time left; a line an epoch where the output is not a terminal."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "loss {task.fields[loss]:.4g}  {task.fields[speed]:.0f} images/s")
+        self.batches, self.epoch = 1, -1
 
     def start(self, epochs: int, batches: int, progress: Any) -> None:
         self.batches = batches
@@ -63,8 +78,19 @@ class Bar:
             mean = progress.sums["loss"] / progress.batch
             self.note(f"epoch {progress.epoch + 1}: loss {mean:.4g}, {images_per_second:.0f} images/s")
 
-    def note(self, line: str) -> None:
-        self.console.print(line, highlight=False, soft_wrap=True)
+
+class AgentBar(_Bar):
+    """Of an agent: mean return of the last episodes, speed and time left."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title, "return {task.fields[mean]}  {task.fields[speed]:.0f} steps/s")
+
+    def start(self, total: int, done: int) -> None:
+        self.task = self.progress.add_task(self.title, total=total, completed=done, mean="-", speed=0.0)
+
+    def update(self, done: int, mean_return: float | None, steps_per_second: float) -> None:
+        mean = "-" if mean_return is None else f"{mean_return:.4g}"
+        self.progress.update(self.task, completed=done, mean=mean, speed=steps_per_second)
 
 
 @contextlib.contextmanager
@@ -158,6 +184,7 @@ def train(request: Request) -> int:
     from equiworld.world_models.assembly import (
         assemble,
         check_actions,
+        check_device,
         keep_backgrounds,
         keep_base,
         read_split,
@@ -173,9 +200,7 @@ def train(request: Request) -> int:
         print(f"left out, as what they belong to was replaced: {names}", file=sys.stderr)
     written = request.options.flat()
     options = request.options if request.resume is None else self_contained(request.options, request.resume)
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not here.get(options.run.device, True):
-        raise UsageError(f"--device {options.run.device}: torch sees no such device here; cpu is accepted")
+    check_device(options.run.device)
     check_actions(options)
     with waiting(options.dataset_name) as told:
         make_ready(options.dataset_name, options.dataset, told)
@@ -236,9 +261,40 @@ def train(request: Request) -> int:
     return 0
 
 
+def train_agent(arguments: list[str]) -> int:
+    """Trains the agent that a command line asks for; returns the exit status."""
+    import torch
+
+    from equiworld.agents.options import read_agent_request
+    from equiworld.agents.training import LIBRARIES, AgentTrainer
+    from equiworld.world_models import runs
+
+    request = read_agent_request(arguments)
+    options = request.options
+    written = options.flat()
+    if options.run.threads:
+        torch.set_num_threads(options.run.threads)
+    trainer = AgentTrainer(options, request.resume)
+    run = request.resume or runs.claim_version(Path(options.run.log_dir))
+    again = " ".join([shlex.quote(str(run)), *(f"--plugin {shlex.quote(each)}" for each in options.plugins)])
+    began, before = time.perf_counter(), trainer.steps
+    with contextlib.closing(trainer), AgentBar(str(run)) as bar, Stop() as stop, quiet_writer_thread():
+        runs.write_config(run, written)
+        runs.write_environment(run, options.run.seed, str(trainer.device), LIBRARIES)
+        complete = trainer.fit(run, bar, stop)
+    if not complete:
+        print(f"interrupted at step {trainer.steps}; continue with: python train.py --resume {again}", file=sys.stderr)
+        return 128 + stop.signal
+    minutes = (time.perf_counter() - began) / 60
+    print(f"trained {trainer.steps - before} steps in {minutes:.1f} minutes: {run}")
+    print(f"look at it: tensorboard --logdir {shlex.quote(str(run.parent))}")
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
-    return guarded(lambda: train(read_request(sys.argv[1:] if arguments is None else arguments)))
+    given = sys.argv[1:] if arguments is None else arguments
+    return guarded(lambda: train_agent(given) if names_agent(given) else train(read_request(given)))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
 
@@ -394,6 +395,38 @@ class Assembly:
         return self.recorded.split_episodes(data.validation_split, data.test_split, self.options.run.seed)
 
 
+def check_numbers(*parts: Any) -> None:
+    """Refuses numbers among options that are not finite, or too large to be computed with.
+
+    Args:
+        *parts: Option objects.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    for part in parts:
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            flag = f"--{field.name.replace('_', '-')}"
+            if isinstance(value, float) and not math.isfinite(value):
+                raise UsageError(f"{flag} must be a finite number, not {value}")
+            if isinstance(value, float) and abs(value) > _LARGEST:
+                raise UsageError(f"{flag} must be at most {_LARGEST:g} in size, not {value}")
+            if type(value) is int and not -_MOST <= value <= _MOST:
+                raise UsageError(f"{flag} must be at most {_MOST} in size, not {value}")
+
+
+def check_device(device: str) -> None:
+    """Refuses a device that is not there.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not here.get(device, True):
+        raise UsageError(f"--device {device}: torch sees no such device here; cpu is accepted")
+
+
 def check_threads(number: int | None) -> None:
     """Refuses a number of threads that cannot be had.
 
@@ -441,16 +474,7 @@ def assemble(options: Options) -> Assembly:
         UsageError: An option that cannot be used.
     """
     run, data_options = options.run, options.data
-    for part in (run, data_options, options.dataset, options.model, *options.parts.values()):
-        for field in dataclasses.fields(part):
-            value = getattr(part, field.name)
-            flag = f"--{field.name.replace('_', '-')}"
-            if isinstance(value, float) and not math.isfinite(value):
-                raise UsageError(f"{flag} must be a finite number, not {value}")
-            if isinstance(value, float) and abs(value) > _LARGEST:
-                raise UsageError(f"{flag} must be at most {_LARGEST:g} in size, not {value}")
-            if type(value) is int and not -_MOST <= value <= _MOST:
-                raise UsageError(f"{flag} must be at most {_MOST} in size, not {value}")
+    check_numbers(run, data_options, options.dataset, options.model, *options.parts.values())
     if run.seed < 0:
         raise UsageError(f"--seed must be 0 or more, not {run.seed}")
     check_threads(run.threads)

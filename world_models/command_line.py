@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -47,11 +47,28 @@ class Request:
     left_out: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Usage:
+    """How a command is called, for its help and its error messages.
+
+    Attributes:
+        named: The command with the names that decide which options there are.
+        program: The same in full.
+        where: What the options are for.
+        description: What it does.
+    """
+
+    named: str
+    program: str
+    where: str
+    description: str
+
+
 class HelpAsked(Exception):
     """``--help`` was given; the message is the help."""
 
 
-class _Parser(argparse.ArgumentParser):
+class NameParser(argparse.ArgumentParser):
     """Raises where argparse would print and leave."""
 
     def error(self, message: str) -> Any:
@@ -67,7 +84,7 @@ def read_request(arguments: list[str]) -> Request:
         UsageError: What was given cannot be used.
         HelpAsked: ``--help`` was given.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = NameParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--model")
     parser.add_argument("--dataset")
     parser.add_argument("--config", action="append", default=[])
@@ -89,7 +106,7 @@ def read_request(arguments: list[str]) -> Request:
     for file in named.config:
         config = _override(config, read_file(Path(file)), left_out)
     source = "--config " + " ".join(named.config) if resume is None else str(resume / "config.yaml")
-    plugins = tuple(dict.fromkeys([*([] if resume else _listed(config.get("plugin", ()))), *named.plugin]))
+    plugins = tuple(dict.fromkeys([*([] if resume else listed(config.get("plugin", ()))), *named.plugin]))
     for plugin in plugins:
         import_plugin(plugin)
     for name in ("model", "dataset"):
@@ -109,7 +126,7 @@ def read_request(arguments: list[str]) -> Request:
         config = _override(config, {"model": model, "dataset": dataset, **asked_for}, left_out)
     known_names = model in MODELS and dataset in DATASETS
     if resume is not None and not known_names and config.get("plugin"):
-        raise UsageError(f"{resume} was made with --plugin {' '.join(_listed(config['plugin']))}: give it again")
+        raise UsageError(f"{resume} was made with --plugin {' '.join(listed(config['plugin']))}: give it again")
     values = {key: value for key, value in config.items() if key not in _NAMES}
     if resume is not None:
         _check_parts(resume, config, asked_for)
@@ -122,10 +139,16 @@ def read_request(arguments: list[str]) -> Request:
         if resume is None or named.config:
             raise
         raise runs.RunError(str(error)) from error
-    options = make_options(model, dataset, plugins, _parse(types, defaults, rest, model, dataset))
+    usage = Usage(
+        named=f"train.py --model={model}",
+        program=f"train.py --model={model} --dataset={dataset}",
+        where=f"for model {model!r} on {dataset!r}",
+        description=f"{MODELS[model].summary}. Also: --config FILE, --plugin MODULE, --resume RUN.",
+    )
+    options = make_options(model, dataset, plugins, parse_flags(types, defaults, rest, usage))
     if resume is not None:
         kept = make_options(model, dataset, plugins, defaults).flat()
-        _check_continuation(resume, kept | runs.read_config(resume), options.flat())
+        check_continuation(resume, kept | runs.read_config(resume), options.flat(), _CHANGEABLE)
     return Request(options, resume, tuple(left_out))
 
 
@@ -155,9 +178,26 @@ def _option_names(config: dict[str, Any]) -> set[str] | None:
     return {*_NAMES, *(field.name for kind in types.values() for field in dataclasses.fields(kind))}
 
 
+def names_agent(arguments: list[str]) -> bool:
+    """Whether a command line is about an agent, by itself or by a configuration or run that it names."""
+    parser = NameParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--agent")
+    parser.add_argument("--model")
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--resume")
+    named, _ = parser.parse_known_args(arguments)
+    if named.agent is not None or named.model is not None:
+        return named.agent is not None
+    files = [Path(file) for file in named.config]
+    if named.resume is not None:
+        files.append(Path(named.resume) / "config.yaml")
+    # What is wrong with a file is told by whoever reads it.
+    return any(re.search(rb"^agent\s*:", file.read_bytes(), re.MULTILINE) for file in files if file.is_file())
+
+
 def _named(arguments: list[str]) -> dict[str, str]:
     """The options on the command line that decide which others there are."""
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = NameParser(add_help=False, allow_abbrev=False)
     for kind in (*PARTS, "base_model"):
         parser.add_argument(f"--{kind.replace('_', '-')}", dest=kind)
     return {kind: name for kind, name in vars(parser.parse_known_args(arguments)[0]).items() if name is not None}
@@ -173,13 +213,23 @@ def _check_parts(run: Path, config: dict[str, Any], asked_for: dict[str, str]) -
             raise UsageError(f"--resume {run} continues {kind} {kept!r}; {flag} {asked} cannot change that")
 
 
-def _check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any]) -> None:
-    """A continued run may train longer or elsewhere, but is otherwise the run that it was."""
-    given_again = (*_CHANGEABLE, "plugin")
+def check_continuation(run: Path, before: dict[str, Any], after: dict[str, Any], changeable: Sequence[str]) -> None:
+    """Refuses to continue a run as another one than it was.
+
+    Args:
+        run: The run.
+        before: Its options.
+        after: Those that it is to have.
+        changeable: The options that may change: how long and where it runs.
+
+    Raises:
+        UsageError: Another option has changed.
+    """
+    given_again = (*changeable, "plugin")
     changed = [name for name, value in after.items() if name not in given_again and before.get(name, value) != value]
     if changed:
         raise UsageError(
-            f"--resume {run} cannot change {', '.join(changed)}; it takes other values only of {', '.join(_CHANGEABLE)}"
+            f"--resume {run} cannot change {', '.join(changed)}; it takes other values only of {', '.join(changeable)}"
         )
 
 
@@ -246,7 +296,8 @@ def overview() -> str:
     models = _listing(MODELS)
     parts = "".join(f"--{kind}:\n{_listing(registry)}\n\n" for kind, registry in PARTS.items())
     return (
-        "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n\n"
+        "usage: train.py --model=NAME [--dataset=NAME] [OPTIONS]\n"
+        "       train.py --agent=NAME --env=ID [OPTIONS]   (train.py --agent=NAME --help)\n\n"
         f"models:\n{models}\n\ndata sets:\n  {', '.join(DATASETS.names())} (default: flatland)\n"
         "  or the path of a file of recorded rollouts (.h5), or of a folder of them\n"
         "  or folder:PATH, a folder of images\n\n"
@@ -262,26 +313,41 @@ def _listing(registry: Registry[Any]) -> str:
     return "\n".join(f"  {name:<18} {registry[name].summary}" for name in registry)
 
 
-def _listed(value: Any) -> list[str]:
-    """A plugin or a list of them."""
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
+def listed(value: Any) -> list[str]:
+    """A plugin or a list of them.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
         raise UsageError(f"plugin must be a module name or a list of them, not {value!r}")
-    return list(listed)
+    return list(names)
 
 
-def _parse(
-    types: dict[str, type[Any]], defaults: dict[str, Any], arguments: list[str], model: str, dataset: str
+def parse_flags(
+    types: dict[str, type[Any]], defaults: dict[str, Any], arguments: list[str], usage: Usage
 ) -> dict[str, Any]:
+    """Option objects from a command line.
+
+    Args:
+        types: The option dataclasses, by part.
+        defaults: An option object for each, whose values hold where nothing else is given.
+        arguments: The command line, without what has been read already.
+        usage: How the command is called.
+
+    Raises:
+        UsageError: An option is unknown, or its value cannot be used.
+        HelpAsked: ``--help`` was given.
+    """
     combined = _combined(types, defaults)
-    program = f"train.py --model={model} --dataset={dataset}"
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _wide(arguments):
             parsed = tyro.cli(
                 combined,
-                prog=program,
-                description=f"{MODELS[model].summary}. Also: --config FILE, --plugin MODULE, --resume RUN.",
+                prog=usage.program,
+                description=usage.description,
                 args=arguments,
                 config=(tyro.conf.OmitArgPrefixes,),
             )
@@ -289,7 +355,7 @@ def _parse(
         if leaving.code == 0:
             raise HelpAsked(out.getvalue().rstrip()) from None
         known = sorted(field.name for kind in types.values() for field in dataclasses.fields(kind))
-        raise UsageError(_one_line(err.getvalue(), arguments, known, model, dataset)) from None
+        raise UsageError(_one_line(err.getvalue(), arguments, known, usage)) from None
     return {part: getattr(parsed, part) for part in types}
 
 
@@ -316,18 +382,17 @@ def _wide(arguments: list[str]) -> Any:
             os.environ["COLUMNS"] = before
 
 
-def _one_line(text: str, arguments: list[str], known: list[str], model: str, dataset: str) -> str:
+def _one_line(text: str, arguments: list[str], known: list[str], usage: Usage) -> str:
     """The parser's boxed message as one line, with the nearest known option for an unknown one."""
     flags = [argument.split("=")[0] for argument in arguments if argument.startswith("--")]
     for flag in flags:
         name = flag[2:].replace("-", "_").removeprefix("no_")
         if name not in known and flag[2:].replace("-", "_") not in known:
             hint = nearest(name, known).replace("_", "-").replace("'", "")
-            where = f"for model {model!r} on {dataset!r}"
-            return f"unknown option {flag} {where}{hint}; train.py --model={model} --help lists them"
+            return f"unknown option {flag} {usage.where}{hint}; {usage.named} --help lists them"
     lines = [line.strip(" │╭╮╰╯─|+") for line in text.splitlines()]
     # The first line is the box's title; what was wrong is the line below it.
     content = [line for line in lines if line.strip("-")]
     body = content[1] if len(content) > 1 else " ".join(content)
     body = body.rstrip(".")
-    return f"{body or 'the command line cannot be read'}; train.py --model={model} --help lists the options"
+    return f"{body or 'the command line cannot be read'}; {usage.named} --help lists the options"

@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -122,10 +122,10 @@ def read_config(run: Path, kind: Literal["model", "agent"] = "model") -> dict[st
     return config
 
 
-def write_environment(run: Path, seed: int, device: str) -> None:
+def write_environment(run: Path, seed: int, device: str, libraries: Sequence[str] = ()) -> None:
     """Writes what this part of the run depends on; what earlier parts depended on is kept in ``before``."""
     path = run / "environment.json"
-    now = environment(seed, device)
+    now = environment(seed, device, libraries)
     try:
         earlier = json.loads(path.read_text())
     except (OSError, ValueError):  # the first part of the run, or a file that says nothing
@@ -135,9 +135,9 @@ def write_environment(run: Path, seed: int, device: str) -> None:
     write_json(path, now)
 
 
-def environment(seed: int, device: str) -> dict[str, Any]:
-    """Versions, commit, seed and device: what numbers depend on beside the configuration."""
-    names = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "tensorboard")
+def environment(seed: int, device: str, libraries: Sequence[str] = ()) -> dict[str, Any]:
+    """Versions (of ``libraries`` too), commit, seed and device: what numbers depend on beside the configuration."""
+    names = ("torch", "numpy", "scipy", "scikit-learn", "lightning-fabric", "tensorboard", *libraries)
     return {
         "equiworld": __version__,
         "python": platform.python_version(),

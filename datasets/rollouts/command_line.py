@@ -144,8 +144,8 @@ def _collect(asked: argparse.Namespace, given: list[str]) -> int:
         asked.env,
         asked.policy,
         asked.seed,
-        _options(asked.env_options, "--env-options"),
-        _options(asked.policy_options, "--policy-options"),
+        key_values(asked.env_options, "--env-options"),
+        key_values(asked.policy_options, "--policy-options"),
         asked.shard or (0, 1),
     )
     settings = {"num_envs": asked.num_envs, "compression": asked.compression, "resume": asked.resume}
@@ -250,8 +250,12 @@ def _shard(text: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[1])
 
 
-def _options(pairs: Sequence[str], flag: str) -> dict[str, Any]:
-    """``key=value`` pairs; values are read as JSON (numbers, true, null, lists), and as text where they are none."""
+def key_values(pairs: Sequence[str], flag: str) -> dict[str, Any]:
+    """``key=value`` pairs; values are read as JSON (numbers, true, null, lists), and as text where they are none.
+
+    Raises:
+        UsageError: A pair is none; ``flag`` is the option that it was given to.
+    """
     found = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")

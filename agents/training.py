@@ -1,0 +1,477 @@
+"""Training an agent: environments, what it is shown of them, evaluation episodes, TensorBoard, checkpoints."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AutoresetMode, VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import KVWriter, Logger
+from stable_baselines3.common.utils import get_device, safe_mean
+from torch.utils.tensorboard import SummaryWriter
+
+from ..datasets.rollouts.command_line import key_values
+from ..datasets.rollouts.copies import find_spec
+from ..envs.registry import UsageError, nearest
+from ..world_models import runs
+from ..world_models.trainer import NonFiniteLoss
+from ..world_models.vae import VAE
+from .algorithms import AGENTS, build_agent, check_actions
+from .checkpoints import (
+    States,
+    capture,
+    check_finite,
+    load_replay,
+    own_random_states,
+    remove_old_replays,
+    restore,
+    save_replay,
+)
+from .networks import policy_for
+from .observers import Factors, Latents, Observer, Pixels, load_world_model
+from .options import WORLD_MODEL, AgentOptions, options_of_agent
+from .vec_env import SB3VecEnv, success
+
+EPISODES = "episodes.json"
+"""The file of a run that holds the episodes of its evaluations."""
+EVALUATION_SEED = 1_000_000
+"""Episode i of every evaluation is seeded with this number plus i, whatever the run's own seed."""
+LOG_EVERY = 1000
+"""Steps between two entries in TensorBoard, if rollouts are not longer."""
+LIBRARIES = ("gymnasium", "sb3-contrib", "stable-baselines3")
+"""What numbers of agents depend on besides what those of world models do."""
+_COPIED = ("config.yaml", "split.npz", str(runs.CHECKPOINT), "backgrounds/*")
+
+
+class Listener(Protocol):
+    """What is told how training goes; a progress bar, say."""
+
+    def start(self, total: int, done: int) -> None:
+        """Training begins: of so many steps, of which so many are done."""
+        ...
+
+    def update(self, done: int, mean_return: float | None, steps_per_second: float) -> None:
+        """So many steps are done; the mean return is that of the last episodes, None where none has ended."""
+        ...
+
+    def note(self, line: str) -> None:
+        """Something is to be said."""
+        ...
+
+
+def make_envs(env_id: str, options: Mapping[str, Any], number: int) -> VectorEnv[Any, Any, Any]:
+    """Copies of an environment that are reset in the step that ends an episode.
+
+    Args:
+        env_id: Its id; ``module:id`` imports a module first.
+        options: Its keyword arguments.
+        number: Copies.
+
+    Raises:
+        UsageError: There is no such environment, it does not take the options, or its state cannot be saved.
+    """
+    spec = find_spec(env_id)
+    if spec.vector_entry_point is None:
+        raise UsageError(
+            f"{env_id} has no vector environment whose state can be saved: those of equiworld are accepted"
+        )
+    try:
+        envs = gymnasium.make_vec(
+            spec,
+            num_envs=number,
+            vectorization_mode="vector_entry_point",
+            autoreset_mode=AutoresetMode.SAME_STEP,
+            **options,
+        )
+    except UsageError:
+        raise
+    except (TypeError, ValueError, AssertionError, ImportError, gymnasium.error.Error) as error:
+        raise UsageError(f"the environment {env_id} cannot be made: {' '.join(str(error).split())}") from error
+    if not hasattr(envs.unwrapped, "get_state"):
+        envs.close()
+        raise UsageError(f"the state of {env_id} cannot be saved: the environments of equiworld are accepted")
+    return envs
+
+
+def find_world_model(named: str, kept: Path | None, action_space: spaces.Space[Any]) -> VAE | None:
+    """The world model that an agent is to see through.
+
+    Args:
+        named: ``pixels``, ``factors``, or a run.
+        kept: Where a run that is continued keeps its copy.
+        action_space: Of one copy of the environment.
+
+    Returns:
+        The model; None where there is none.
+
+    Raises:
+        UsageError: There is no such run, or its model is one for other actions.
+        RunError: It is damaged.
+    """
+    if named in ("pixels", "factors"):
+        return None
+    place = kept if kept is not None and kept.is_dir() else Path(named)
+    if not place.exists():
+        hint = nearest(place.name, ["pixels", "factors"])
+        raise UsageError(f"--world-model {named}: there is no such run{hint}; pixels, factors and runs are accepted")
+    return load_world_model(place, action_space)
+
+
+def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: VAE | None) -> Observer:
+    """What the agent of a run is shown.
+
+    Raises:
+        UsageError: The environment shows or tells no such thing.
+    """
+    run, space = options.run, envs.single_observation_space
+    if run.world_model == "factors":
+        return Factors(envs)
+    if model is None or run.encoder == "finetuned":
+        return Pixels(space)
+    device = get_device(run.device)
+    return Latents(model, space, sample=run.latent_sample, seed=run.seed, device=device)
+
+
+def play_episodes(algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int = EVALUATION_SEED) -> list[dict[str, Any]]:
+    """One episode in each copy, played by the policy's likeliest actions.
+
+    Args:
+        algorithm: Whose policy plays.
+        envs: The copies; copy i is seeded with ``first_seed + i``.
+        first_seed: The first copy's seed.
+
+    Returns:
+        For each copy its ``seed``, ``return`` (not discounted), ``length`` in steps, and ``success`` (None where the
+        environment does not tell).
+    """
+    envs.seed(first_seed)
+    observations, found = envs.reset(), {}
+    while len(found) < envs.num_envs:
+        actions, _ = algorithm.predict(observations, deterministic=True)
+        observations, _, dones, infos = envs.step(actions)
+        for row in np.flatnonzero(dones).tolist():
+            if row not in found:
+                ended = infos[row]["episode"]
+                terminated = not infos[row]["TimeLimit.truncated"]
+                found[row] = {
+                    "seed": first_seed + row,
+                    "return": ended["r"],
+                    "length": ended["l"],
+                    "success": success(infos[row], terminated),
+                }
+    return [found[row] for row in range(envs.num_envs)]
+
+
+class _Events(KVWriter):
+    """stable-baselines3's log as scalars in TensorBoard."""
+
+    def __init__(self, writer: SummaryWriter) -> None:
+        self.writer = writer
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0) -> None:
+        for name, value in sorted(key_values.items()):
+            excluded = key_excluded.get(name) or ()
+            if isinstance(value, int | float | np.number) and "tensorboard" not in excluded:
+                self.writer.add_scalar(name, value, step)
+        self.writer.flush()
+
+    def close(self) -> None:
+        """The writer is closed by whoever opened it."""
+
+
+class _Stopped(Exception):
+    """Training was asked to stop, and the checkpoint is written."""
+
+
+@dataclass
+class Counts:
+    """What has been done of what is done every so many steps, and the evaluations so far.
+
+    Attributes:
+        evaluated: Evaluations that were due.
+        saved: Checkpoints that were due.
+        logged: Entries in the log that were due.
+        episodes: Those of all evaluations, with the ``step`` at which each was played.
+    """
+
+    evaluated: int = 0
+    saved: int = 0
+    logged: int = 0
+    episodes: list[dict[str, Any]] | None = None
+
+
+class AgentTrainer:
+    """Trains the agent of a run, exactly: an interruption at any checkpoint changes nothing of what follows.
+
+    Building one checks everything; nothing is written before ``fit``.
+
+    Args:
+        options: What to train, and on what.
+        resume: The run to continue; None: a new one.
+
+    Attributes:
+        options: The same.
+        algorithm: What is trained.
+        envs: The environments that it learns in.
+
+    Raises:
+        UsageError: The options do not go together.
+        RunError: The run to continue is damaged.
+    """
+
+    def __init__(self, options: AgentOptions, resume: Path | None = None) -> None:
+        options.check()
+        self.options, run = options, options.run
+        self.device = get_device(run.device)
+        arguments = key_values(run.env_options, "--env-options")
+        content = None if resume is None else runs.load_checkpoint(resume)
+        inner = make_envs(options.env_id, arguments, run.num_envs)
+        check_actions(options.agent_name, options.env_id, inner.single_action_space)
+        # Loaded once and before anything is seeded: building networks draws from the global random states.
+        kept = None if resume is None else resume / WORLD_MODEL
+        self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
+        self.envs = self._wrapped(inner)
+        policy, policy_options = policy_for(
+            self.envs.observation_space, self.world_model if run.encoder == "finetuned" else None
+        )
+        self.evaluation = None
+        if run.eval_episodes:
+            self.evaluation = self._wrapped(make_envs(options.env_id, arguments, run.eval_episodes))
+        self.counts = Counts()
+        self.logger = Logger(None, [])
+        with own_random_states(self.device) as (read, _):
+            self.algorithm = build_agent(
+                options.agent_name, options.agent, self.envs, policy, policy_options, run.seed, str(self.device)
+            )
+            self.algorithm.set_logger(self.logger)
+            self.states = read()
+        if resume is not None and content is not None:
+            source = resume / runs.CHECKPOINT
+            self.states = restore(self.algorithm, self.envs, content, source)
+            load_replay(resume, content.get("replay"), self.algorithm)
+            try:
+                self.counts = Counts(**content["counts"])
+            except (KeyError, TypeError) as error:
+                raise runs.RunError(f"{source} cannot be continued: it does not say what was done") from error
+
+    def _wrapped(self, envs: VectorEnv[Any, Any, Any]) -> SB3VecEnv:
+        return SB3VecEnv(envs, make_observer(self.options, envs, self.world_model), self.options.run.stack)
+
+    @property
+    def steps(self) -> int:
+        """Steps that have been made, of all copies together."""
+        return int(self.algorithm.num_timesteps)
+
+    def fit(self, run: Path, listener: Listener, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Trains until all steps are made, or ``stopped`` says so.
+
+        Args:
+            run: The run directory; checkpoints, TensorBoard events and the episodes of evaluations go there.
+            listener: Told how it goes.
+            stopped: Asked between two rollouts.
+
+        Returns:
+            Whether training is complete; if not, the checkpoint holds where it stopped.
+
+        Raises:
+            NonFiniteLoss: The policy is no longer made of numbers.
+        """
+        begun = self.algorithm._last_obs is not None
+        left = self.options.total - self.steps
+        if self.world_model is not None and not (run / WORLD_MODEL).is_dir():
+            keep_world_model(Path(self.options.run.world_model), run / WORLD_MODEL)
+        listener.start(self.options.total, self.steps)
+        with (
+            SummaryWriter(str(run), purge_step=self.steps + 1 if self.steps else None) as writer,
+            own_random_states(self.device) as (read, write),
+        ):
+            self.logger.output_formats = [_Events(writer)]
+            write(self.states)
+            hooks = _Hooks(self, run, writer, read, listener, stopped)
+            try:
+                if left > 0 or not begun:
+                    self.algorithm.learn(left, callback=hooks, log_interval=None, reset_num_timesteps=not begun)
+            except _Stopped:
+                return False
+            except ValueError as error:
+                # Distributions refuse what is no number before anybody else does.
+                hooks.check(error)
+                raise
+            finally:
+                self.states = read()
+        return True
+
+    def close(self) -> None:
+        """Lets go of the environments."""
+        self.envs.close()
+        if self.evaluation is not None:
+            self.evaluation.close()
+
+
+class _Hooks(BaseCallback):
+    """What happens between two rollouts, at a point where nothing is under way."""
+
+    def __init__(
+        self,
+        trainer: AgentTrainer,
+        run: Path,
+        writer: SummaryWriter,
+        read: Callable[[], States],
+        listener: Listener,
+        stopped: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self.trainer, self.run, self.writer, self.read = trainer, run, writer, read
+        self.listener, self.stopped = listener, stopped
+        self.began, self.before = time.perf_counter(), trainer.steps
+
+    def _on_rollout_start(self) -> None:
+        counts, asked, steps = self.trainer.counts, self.trainer.options.run, self.trainer.steps
+        if steps // asked.eval_every > counts.evaluated:
+            counts.evaluated = steps // asked.eval_every
+            self.evaluate()
+        stop = self.stopped()
+        if stop or not steps or steps // asked.checkpoint_every > counts.saved:
+            self.save()
+        if stop:
+            raise _Stopped
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        counts, steps = self.trainer.counts, self.trainer.steps
+        infos = self.model.ep_info_buffer
+        mean = float(safe_mean([info["r"] for info in infos])) if infos else None
+        self.listener.update(steps, mean, (steps - self.before) / (time.perf_counter() - self.began))
+        if steps // LOG_EVERY > counts.logged:
+            counts.logged = steps // LOG_EVERY
+            self.check()
+            log: Any = self.model
+            log.dump_logs()
+
+    def _on_training_end(self) -> None:
+        if self.trainer.evaluation is not None and self._last_evaluation() != self.trainer.steps:
+            self.trainer.counts.evaluated = self.trainer.steps // self.trainer.options.run.eval_every
+            self.evaluate()
+        self.save()
+        self._write_episodes()
+
+    def _last_evaluation(self) -> int:
+        episodes = self.trainer.counts.episodes
+        return episodes[-1]["step"] if episodes else -1
+
+    def evaluate(self) -> None:
+        """Plays the episodes of an evaluation and writes them down."""
+        envs, counts, steps = self.trainer.evaluation, self.trainer.counts, self.trainer.steps
+        if envs is None:
+            return
+        episodes = play_episodes(self.model, envs)
+        counts.episodes = [*(counts.episodes or []), *({"step": steps, **episode} for episode in episodes)]
+        self._write_episodes()
+        returns, lengths = ([episode[name] for episode in episodes] for name in ("return", "length"))
+        self.writer.add_scalar("eval/mean_reward", np.mean(returns), steps)
+        self.writer.add_scalar("eval/mean_ep_length", np.mean(lengths), steps)
+        told = f"step {steps}: mean return {np.mean(returns):.4g} over {len(returns)} episodes"
+        if episodes[0]["success"] is not None:
+            share = float(np.mean([episode["success"] for episode in episodes]))
+            self.writer.add_scalar("eval/success_rate", share, steps)
+            told += f", success {share:.0%}"
+        self.writer.flush()
+        self.listener.note(told)
+
+    def _write_episodes(self) -> None:
+        if self.trainer.counts.episodes is not None:
+            runs.write_json(self.run / EPISODES, self.trainer.counts.episodes)
+
+    def save(self) -> None:
+        """Writes the checkpoint: the replay buffer first, then what names it."""
+        self.check()
+        trainer = self.trainer
+        trainer.counts.saved = trainer.steps // trainer.options.run.checkpoint_every
+        content = capture(self.model, trainer.envs, self.read())
+        content |= {"counts": vars(trainer.counts), "replay": save_replay(self.run, self.model)}
+        runs.save_checkpoint(self.run, content)
+        remove_old_replays(self.run, content["replay"])
+
+    def check(self, cause: Exception | None = None) -> None:
+        """Stops where the policy is no longer made of numbers.
+
+        Raises:
+            NonFiniteLoss: It is not; the message names the last good checkpoint.
+        """
+        if (spoiled := check_finite(self.model)) is not None:
+            kept = self.run / runs.CHECKPOINT
+            last = f"the last good checkpoint is {kept}" if kept.exists() else "no checkpoint had been written yet"
+            raise NonFiniteLoss(
+                f"the policy is not finite after {self.trainer.steps} steps: {spoiled!r}; {last}"
+            ) from cause
+
+
+def keep_world_model(source: Path, place: Path) -> None:
+    """Copies what a world model's run needs to be loaded, so that an agent's run stands by itself.
+
+    Args:
+        source: A run directory, or a checkpoint in one.
+        place: Where the copy goes.
+    """
+    run = source if source.is_dir() else source.parent.parent
+    for pattern in _COPIED:
+        for file in run.glob(pattern):
+            kept = source if file.name == runs.CHECKPOINT.name and not source.is_dir() else file
+            runs.write_bytes(place / file.relative_to(run), kept.read_bytes())
+
+
+@dataclass
+class TrainedAgent:
+    """The agent of a run, ready to play.
+
+    Attributes:
+        options: The run's.
+        algorithm: Holds the policy: ``algorithm.predict(observations, deterministic=True)``.
+        envs: Environments as it learnt in them; ``play_episodes(algorithm, envs)`` plays one episode in each.
+        world_model: What it sees through; None: nothing.
+    """
+
+    options: AgentOptions
+    algorithm: BaseAlgorithm
+    envs: SB3VecEnv
+    world_model: VAE | None
+
+
+def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
+    """The agent of a run directory.
+
+    Args:
+        run: The run directory.
+        episodes: Copies of the environment; None: as many as an evaluation of the run has.
+
+    Raises:
+        UsageError: There is no such run, or it is none of an agent.
+        RunError: It is damaged.
+    """
+    place = Path(run)
+    options = options_of_agent(place)
+    content = runs.load_checkpoint(place)
+    arguments = key_values(options.run.env_options, "--env-options")
+    inner = make_envs(options.env_id, arguments, episodes or options.run.eval_episodes or 1)
+    model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)
+    envs = SB3VecEnv(inner, make_observer(options, inner, model), options.run.stack)
+    policy, policy_options = policy_for(envs.observation_space, model if options.run.encoder == "finetuned" else None)
+    agent, device = options.agent, get_device(options.run.device)
+    if not AGENTS[options.agent_name].on_policy:
+        agent.buffer_size = 1  # nothing is learnt from here on
+    with own_random_states(device), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about sizes of rollouts, of which there will be none
+        algorithm = build_agent(options.agent_name, agent, envs, policy, policy_options, options.run.seed, str(device))
+    runs.load_weights(algorithm.policy, content["model"], place / runs.CHECKPOINT)
+    return TrainedAgent(options, algorithm, envs, model)
