@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from equiworld.envs.registry import UsageError
+from equiworld.metrics import report
 from equiworld.reporting.codes_file import known_names, read_codes
 from equiworld.reporting.evaluation import Measured, compare, evaluate_codes, evaluate_run, run_directory
 from equiworld.reporting.measures import MEASURES, available, is_slow, measure, select, usual
@@ -117,8 +118,7 @@ def _write_page(found: Sequence[Measured], labels: Sequence[str]) -> Path:
         if each.view is not None:
             each.view.label = each.path.name if len(found) == 1 else label
             views.append(each.view)
-    text = build(views)
-    runs.write_whole(path, lambda stream: stream.write(text.encode()))
+    runs.write_bytes(path, build(views).encode())
     return path
 
 
@@ -135,8 +135,9 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
 
     parser = Parser(
         prog="evaluate.py",
-        description="Measure runs on held-out states: prints a table, and writes metrics.json into each run. "
-        "A file of factors and codes (.npz) is measured too; its results are written beside it.",
+        description="Measure runs on held-out states, agents' runs by episodes on fixed seeds: prints a table, and "
+        "writes metrics.json into each run. A file of factors and codes (.npz) is measured too; its results are "
+        "written beside it.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -167,6 +168,13 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--report", action="store_true", help="write report.html, which opens without a network")
     parser.add_argument("--figures", action="store_true", help="write figures/ into each run, as PNG and GIF")
     parser.add_argument(
+        "--episodes", type=int, metavar="N", help="episodes that are played with each agent's run; 100 if not given"
+    )
+    parser.add_argument(
+        "--episode-seed", type=int, metavar="S", help="episode i of an agent is seeded with S + i; S is 1000000"
+    )
+    parser.add_argument("--videos", type=int, metavar="K", help="write the first K episodes of an agent's run as GIF")
+    parser.add_argument(
         "--plugin", action="append", default=[], help="module or .py file that the run was trained with"
     )
     parser.add_argument("--threads", type=int, default=None, help="threads that torch computes with")
@@ -191,6 +199,11 @@ def evaluate(arguments: list[str]) -> int:
     files = [path for path in asked.runs if path.suffix == ".npz"]
     if files and len(files) < len(asked.runs):
         raise UsageError(f"{files[0]} is a file of codes: it cannot be compared with runs")
+    if not files and any(_is_agent(path) for path in asked.runs):
+        return _evaluate_agents(asked)
+    for flag in ("episodes", "episode_seed", "videos"):
+        if getattr(asked, flag) is not None:
+            raise UsageError(f"--{flag.replace('_', '-')} needs the run of an agent; {asked.runs[0]} is none")
     if files:
         return _evaluate_files(list({path.resolve(): path for path in reversed(files)}.values())[::-1], asked)
     if few := [number for number in asked.iwae if number < 1]:
@@ -212,6 +225,73 @@ def evaluate(arguments: list[str]) -> int:
         samples=sorted(set(asked.iwae)) or (50,),
     )
     return 0
+
+
+def _is_agent(path: Path) -> bool:
+    """Whether a path is the run of an agent; what is no run at all is refused where runs are read."""
+    place = run_directory(path)
+    if not (place / "config.yaml").is_file():
+        return False
+    try:
+        runs.read_config(place)
+    except UsageError:
+        return True  # of the other kind
+    return False
+
+
+def _evaluate_agents(asked: argparse.Namespace) -> int:
+    """Evaluates the runs of agents."""
+    from equiworld.agents.training import EVALUATION_SEED
+    from equiworld.reporting import agents
+
+    for run in asked.runs:
+        if not _is_agent(run):
+            runs.read_config(run)
+            raise UsageError(f"{run} is the run of a world model: it cannot be compared with runs of agents")
+    for flag in ("figures", "iwae", "reference"):
+        if getattr(asked, flag):
+            raise UsageError(f"--{flag} needs the run of a world model; {asked.runs[0]} is one of an agent")
+    settings = agents.Asked(
+        100 if asked.episodes is None else asked.episodes,
+        EVALUATION_SEED if asked.episode_seed is None else asked.episode_seed,
+        asked.videos or 0,
+    )
+    places = list({run_directory(path).resolve(): run_directory(path) for path in reversed(asked.runs)}.values())[::-1]
+    names = select(asked.metrics, available(), [])
+    found = agents.evaluate_agents(places, settings, names, paged=asked.report, told=_told)
+    _say([each.measured for each in found], f"{settings.episodes} episodes from seed {settings.first_seed}", False)
+    _say_agents(found, asked.report)
+    return 0
+
+
+def _say_agents(found: Sequence[Any], paged: bool) -> None:
+    """Prints runs of one kind put together, and agents beside world models; writes the page."""
+    from equiworld.reporting import agent_page, agents
+
+    every = [each.measured for each in found]
+    labels = run_labels([each.path for each in every], [each.seed for each in every], [each.kind for each in every])
+    groups = agents.kinds(found)
+    tables = [("by agent and by what it sees: 95 % intervals over runs", agents.kind_rows(groups))]
+    if any(each.world is not None for each in found):
+        tables.append(("agents and world models", agents.world_rows(found, labels)))
+    for title, (header, rows) in tables:
+        widths = [max(len(row[place]) for row in [header, *rows]) for place in range(len(header))]
+        shown = Table(title=title)
+        for name, width in zip(header, widths, strict=True):
+            shown.add_column(name, min_width=width, overflow="fold")
+        for row in rows:
+            shown.add_row(*row)
+        Console(width=max(Console().width, sum(widths) + 3 * len(header) + 1)).print(shown)
+    lines = [("videos", [str(each.videos[0].parent) for each in found if each.videos])]
+    if paged:
+        folder = every[0].path if len(every) == 1 else common_folder([each.path for each in every])
+        page = agent_page.build(found, groups, labels)
+        runs.write_bytes(folder / "report.html", page.encode())
+        runs.write_json(folder / "report.json", report.json_safe(agents.summary(found, groups)))
+        lines.append(("report", [str(folder / "report.html"), str(folder / "report.json")]))
+    for what, places in lines:
+        if places:
+            Console().print(f"{what}: {', '.join(places)}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _evaluate_files(files: Sequence[Path], asked: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -47,6 +47,7 @@ def lines(
     across: str,
     low: float | None = None,
     high: float | None = None,
+    bands: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> str:
     """Lines over one axis, with a legend where there are several.
 
@@ -56,12 +57,15 @@ def lines(
         across: What the horizontal axis is.
         low: Where the vertical axis starts; None: at the least value.
         high: Where it ends; None: at the largest.
+        bands: Lower and upper ends of intervals around a line, one for each of its positions, by the line's name.
     """
+    bands = {} if bands is None else bands
     drawn = [each for each in series if len(each[1])]
     if not drawn:
         return ""
     xs = [x for _, positions, _ in drawn for x in positions]
     ys = [y for _, _, values in drawn for y in values]
+    ys += [y for name, _, _ in drawn for side in bands.get(name, ()) for y in side]
     left, right = min(xs), max(xs)
     bottom, top = min(ys) if low is None else low, max(ys) if high is None else high
     if top <= bottom:
@@ -83,7 +87,11 @@ def lines(
         parts.append(f'<text class="mid" x="{number(x)}" y="{_HEIGHT - _BOTTOM + 14:g}">{value:.6g}</text>')
     parts.append(f'<text class="mid" x="{_LEFT + wide / 2:g}" y="{_HEIGHT - 4:g}">{escape(across)}</text>')
     for count, (name, positions, values) in enumerate(drawn):
-        points = " ".join(f"{number(x)},{number(y)}" for x, y in map(place, positions, values))
+        points = _points(map(place, positions, values))
+        if name in bands and len(positions) > 1:
+            below, above = bands[name]
+            outline = [*map(place, positions, below), *list(map(place, positions, above))[::-1]]
+            parts.append(f'<polygon class="band s{count % SERIES}" points="{_points(outline)}"/>')
         dashed = " dashed" if (count // SERIES) % 2 else ""
         shape = f'points="{points}"' if len(positions) > 1 else ""
         title = f"<title>{escape(name)}: {values[-1]:.4g} at {positions[-1]:.6g}</title>"
@@ -95,6 +103,10 @@ def lines(
     said = f"{label}: " + "; ".join(f"{name} ends at {values[-1]:.4g}" for name, _, values in drawn[:12])
     legend = "" if len(drawn) < 2 else key([name for name, _, _ in drawn])
     return _svg(_WIDTH, _HEIGHT, said, "".join(parts), "chart") + legend
+
+
+def _points(places: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{number(x)},{number(y)}" for x, y in places)
 
 
 def key(names: Sequence[str]) -> str:

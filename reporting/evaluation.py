@@ -107,7 +107,7 @@ def evaluate_run(
         "dataset": options.dataset_name,
         "seed": options.run.seed,
         "test_states": len(assembly.split.test),
-        "sha256": _digest(run if run.is_file() else run / runs.CHECKPOINT),
+        "sha256": digest(run if run.is_file() else run / runs.CHECKPOINT),
     }
     written = place / "metrics.json"
     known = write_results(written, content, results, told)
@@ -132,7 +132,7 @@ def evaluate_codes(
     """Measures a file of factors and codes, and writes ``NAME.metrics.json`` beside it."""
     table = read_codes(path)
     results = measure_codes(table, names, told=told, reference=reference)
-    content = {"equiworld": __version__, "codes": path.name, "rows": table.rows, "sha256": _digest(path)}
+    content = {"equiworld": __version__, "codes": path.name, "rows": table.rows, "sha256": digest(path)}
     written = path.with_name(f"{path.stem}.metrics.json")
     known = write_results(written, content, results, told)
     view = view_of_codes(path, table, known) if paged else None
@@ -204,5 +204,6 @@ def _earlier(path: Path, content: dict[str, Any], told: Callable[[str], object])
         return []
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

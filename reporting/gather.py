@@ -139,6 +139,37 @@ def view_of_run(
     )
 
 
+def view_of_agent(label: str, run: Path, config: dict[str, Any], results: list[MetricResult]) -> View:
+    """Gathers an agent's run, which has no codes of its own.
+
+    Args:
+        label: What it is called.
+        run: Its directory.
+        config: Its options.
+        results: The measurements.
+    """
+    damaged: dict[str, str] = {}
+    environment = _read_environment(run / "environment.json", damaged)
+    try:
+        drawn = curves(run)
+    except DamagedEvents as error:
+        drawn, damaged["training"] = {}, str(error)
+    nothing = np.zeros((0, 0))
+    return View(
+        label,
+        run,
+        results,
+        nothing,
+        nothing,
+        [],
+        [],
+        config=config,
+        environment=environment,
+        curves=drawn,
+        damaged=damaged,
+    )
+
+
 def _read_environment(path: Path, damaged: dict[str, str]) -> dict[str, Any]:
     """Versions, seed and device; where the file is damaged that is noted instead."""
     if not path.is_file():

@@ -59,13 +59,23 @@ def build(views: Sequence[View]) -> str:
             sections.damaged(views, "configuration") + sections.configuration(views),
         ),
     ]
+    return document(_title(views), _subtitle(views), parts)
+
+
+def document(title: str, subtitle: str, parts: Sequence[tuple[str, str, str, str]]) -> str:
+    """A whole page.
+
+    Args:
+        title: Its title, as text.
+        subtitle: What stands below it, as HTML.
+        parts: Sections: anchor, title, what is said of it, and its HTML; those without any are left out.
+    """
     kept = [part for part in parts if part[3]]
     links = "".join(f'<a href="#{name}">{escape(title)}</a>' for name, title, _, _ in kept)
     body = "".join(
         f'<section id="{name}"><h2>{escape(title)}</h2>{f"<p>{escape(said)}</p>" if said else ""}{inner}</section>'
         for name, title, said, inner in kept
     )
-    title = _title(views)
     style, script = (_resource(name) for name in ("page.css", "page.js"))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
@@ -73,7 +83,7 @@ def build(views: Sequence[View]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
         '<meta name="color-scheme" content="light dark"/>'
         f"<title>{escape(title)}: Equiworld report</title><style>{style}</style></head>"
-        f"<body><header><h1>{escape(title)}</h1>{_subtitle(views)}<nav>{links}</nav></header><main>{body}</main>"
+        f"<body><header><h1>{escape(title)}</h1>{subtitle}<nav>{links}</nav></header><main>{body}</main>"
         f"<script>{script}</script></body></html>\n"
     )
 

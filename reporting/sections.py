@@ -323,8 +323,13 @@ def trade_offs(views: Sequence[View]) -> str:
     return f'<div class="cards"><figure class="fit">{drawn}</figure></div>{listed}'
 
 
-def training(views: Sequence[View]) -> str:
-    """Training curves: the terms of the loss first, the rest folded away."""
+def training(views: Sequence[View], across: str = "epoch") -> str:
+    """Training curves: the terms of the loss first, the rest folded away.
+
+    Args:
+        views: Of the runs.
+        across: What they run over.
+    """
     tags = list(dict.fromkeys(tag for view in views for tag in view.curves))
     terms = dict.fromkeys(tag.partition("/")[2] for tag in tags if tag.split("/")[0] in ("train", "valid"))
     first = sorted(terms, key=lambda term: (term != "loss", list(terms).index(term)))
@@ -333,13 +338,13 @@ def training(views: Sequence[View]) -> str:
     for tag in tags:
         if tag.split("/")[0] not in ("train", "valid"):
             rest.setdefault(tag.rstrip("0123456789").rstrip("_"), []).append(tag)
-    shown = _curves(views, charts_of)
-    more = _curves(views, list(rest.items()))
+    shown = _curves(views, charts_of, across)
+    more = _curves(views, list(rest.items()), across)
     folded = f'<details><summary>More curves ({len(rest)})</summary><div class="cards">{more}</div></details>'
     return (f'<div class="cards">{shown}</div>' if shown else "") + (folded if more else "")
 
 
-def _curves(views: Sequence[View], wanted: Sequence[tuple[str, list[str]]]) -> str:
+def _curves(views: Sequence[View], wanted: Sequence[tuple[str, list[str]]], across: str) -> str:
     cards = []
     for title, tags in wanted:
         series = []
@@ -351,7 +356,7 @@ def _curves(views: Sequence[View], wanted: Sequence[tuple[str, list[str]]]) -> s
                 inner = tag.split("/")[0] if tag.split("/")[0] in ("train", "valid") else inner
                 name = " ".join(part for part in (view.label if len(views) > 1 else "", inner) if part) or tag
                 series.append((name, *view.curves[tag]))
-        if drawn := charts.lines(series, title, "epoch"):
+        if drawn := charts.lines(series, title, across):
             cards.append(f"<figure><figcaption>{escape(title)}</figcaption>{drawn}</figure>")
     return "".join(cards)
 

@@ -18,7 +18,7 @@ BELOW: dict[str, set[str]] = {
     "datasets": {"envs"},
     "world_models": {"envs", "datasets"},
     "agents": {"envs", "datasets", "metrics", "world_models"},
-    "reporting": {"envs", "datasets", "metrics", "world_models"},
+    "reporting": {"envs", "datasets", "metrics", "world_models", "agents"},
 }
 FRONT_DOORS = {"train", "evaluate"}
 
