@@ -266,14 +266,14 @@ def _evaluate_agents(asked: argparse.Namespace) -> int:
 
 def _say_agents(found: Sequence[Any], paged: bool) -> None:
     """Prints runs of one kind put together, and agents beside world models; writes the page."""
-    from equiworld.reporting import agent_page, agents
+    from equiworld.reporting import agent_kinds, agent_page
 
     every = [each.measured for each in found]
     labels = run_labels([each.path for each in every], [each.seed for each in every], [each.kind for each in every])
-    groups = agents.kinds(found)
-    tables = [("by agent and by what it sees: 95 % intervals over runs", agents.kind_rows(groups))]
+    groups = agent_kinds.kinds(found)
+    tables = [("by agent and by what it sees: 95 % intervals over runs", agent_kinds.kind_rows(groups))]
     if any(each.world is not None for each in found):
-        tables.append(("agents and world models", agents.world_rows(found, labels)))
+        tables.append(("agents and world models", agent_kinds.world_rows(found, labels)))
     for title, (header, rows) in tables:
         widths = [max(len(row[place]) for row in [header, *rows]) for place in range(len(header))]
         shown = Table(title=title)
@@ -287,7 +287,7 @@ def _say_agents(found: Sequence[Any], paged: bool) -> None:
         folder = every[0].path if len(every) == 1 else common_folder([each.path for each in every])
         page = agent_page.build(found, groups, labels)
         runs.write_bytes(folder / "report.html", page.encode())
-        runs.write_json(folder / "report.json", report.json_safe(agents.summary(found, groups)))
+        runs.write_json(folder / "report.json", report.json_safe(agent_kinds.summary(found, groups)))
         lines.append(("report", [str(folder / "report.html"), str(folder / "report.json")]))
     for what, places in lines:
         if places:

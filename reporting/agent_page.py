@@ -7,7 +7,8 @@ from html import escape
 
 from .. import __version__
 from . import charts, sections
-from .agents import Kind, MeasuredAgent, correlations, kind_rows, world_names, world_rows
+from .agent_kinds import Kind, correlations, kind_rows, world_names, world_rows
+from .agents import MeasuredAgent
 from .figures import data_uri
 from .page import document
 

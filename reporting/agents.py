@@ -1,8 +1,4 @@
-"""Runs of agents measured: episodes over fixed seeds, runs of one kind put together, and the world models behind them.
-
-Statistics over runs and their intervals are those of Agarwal et al. 2021 (arXiv 2108.13264): a run's score is its mean
-return over all episodes, and runs are drawn again.
-"""
+"""Runs of agents measured: episodes over fixed seeds, against random play and the shortest way, and their videos."""
 
 from __future__ import annotations
 
@@ -17,7 +13,6 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
-from scipy import stats
 
 from .. import __version__
 from ..agents.options import WORLD_MODEL, AgentOptions, options_of_agent
@@ -28,64 +23,35 @@ from ..envs.registry import UsageError
 from ..envs.tasks import GoalTask, shortest_steps
 from ..envs.world_simulation import WorldSimulation
 from ..metrics import MetricResult, report
-from ..metrics.aggregates import (
-    STATISTICS,
-    Band,
-    Interval,
-    aggregate_scores,
-    efficiency_curve,
-    interquartile_mean,
-    interval,
-    normalised,
-)
+from ..metrics.aggregates import interquartile_mean, normalised
 from ..world_models import runs
 from .evaluation import Measured, digest, evaluate_run, run_directory, silent, write_results
 from .events import write_scores
 from .figures import Pixels, gif
 from .gather import view_of_agent
 
+Values = dict[str, float | None]
+
 MEASURED = ("mig", "independence", "lsbd", "reconstruction")
 """What is measured of the world models that agents see through, unless something else is asked for."""
-PICTURE = frozenset(
-    {
-        "size",
-        "image_size",
-        "channels",
-        "grayscale",
-        "max_pool",
-        "crop",
-        "frame_stack",
-        "observation",
-        "shown",
-        "num_workers",
-        "render_mode",
-    }
-)
+# fmt: off
+PICTURE = frozenset({
+    "size", "image_size", "channels", "grayscale", "max_pool", "crop",
+    "frame_stack", "observation", "shown", "num_workers", "render_mode",
+})
+# fmt: on
 """Options of environments that change what is seen, and not what is to be done."""
 FRAMES = 500
 """Pictures of an episode that a video has at most."""
 _TALL = 128  # pixels that a video is high at least
 _RANDOM = 83  # keeps the actions of random play apart from everything else of a seed
-_APART = frozenset(
-    {
-        "agent",
-        "env",
-        "env_options",
-        "world_model",
-        "encoder",
-        "latent_sample",
-        "stack",
-        "plugin",
-        "steps",
-        "seed",
-        "device",
-        "threads",
-        "log_dir",
-        "eval_every",
-        "eval_episodes",
-        "checkpoint_every",
-    }
-)
+# fmt: off
+_APART = frozenset({
+    "agent", "env", "env_options", "world_model", "encoder", "latent_sample",
+    "stack", "plugin", "steps", "seed", "device", "threads",
+    "log_dir", "eval_every", "eval_episodes", "checkpoint_every",
+})
+# fmt: on
 """Options in which runs of one kind may differ, or that its name tells already."""
 
 
@@ -175,34 +141,13 @@ class MeasuredAgent:
     episodes: list[dict[str, Any]]
     reference: Reference | None
     evaluations: tuple[list[int], list[float]]
-    world: dict[str, float | None] | None = None
+    world: Values | None = None
     videos: list[Path] = field(default_factory=list)
 
     @property
     def score(self) -> float:
         """The mean return."""
         return float(np.mean([episode["return"] for episode in self.episodes]))
-
-
-@dataclass
-class Kind:
-    """Runs of one kind put together.
-
-    Attributes:
-        label: What they are called.
-        runs: They.
-        returns: Statistics of the runs' mean returns, by name.
-        normalised: The same of normalised returns; None where there is no reference.
-        success: The mean share of episodes that ended well; None where environments do not tell.
-        efficiency: The interquartile mean after each number of steps at which all of them were evaluated.
-    """
-
-    label: str
-    runs: list[MeasuredAgent]
-    returns: dict[str, Interval]
-    normalised: dict[str, Interval] | None
-    success: Interval | None
-    efficiency: Band | None
 
 
 class Film(VectorWrapper):
@@ -230,7 +175,7 @@ class Film(VectorWrapper):
         self.reels: list[list[Pixels]] = [[] for _ in range(copies)]
         self._over = [False] * copies
 
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:  # type: ignore[override]
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         """Begins the episodes that are filmed."""
         observations, infos = self.env.reset(**options)
         self.reels, self._over = [[] for _ in self.reels], [False] * len(self.reels)
@@ -314,7 +259,8 @@ def _shortest(envs: VectorEnv[Any, Any, Any], first_seed: int) -> tuple[NDArray[
     task = getattr(simulation, "task", None)
     if not isinstance(simulation, WorldSimulation) or not isinstance(task, GoalTask):
         return None, None
-    _, infos = envs.reset(seed=[first_seed + row for row in range(envs.num_envs)])
+    resettable: Any = envs  # gymnasium's own signature knows of one seed alone
+    _, infos = resettable.reset(seed=[first_seed + row for row in range(envs.num_envs)])
     try:
         steps = shortest_steps(simulation.world, task, infos["factors"], infos["goal"])
     except UsageError:  # factors or actions cannot be counted
@@ -503,41 +449,43 @@ def results_of(
     ]
     known = against.reference
     if known is None:
-        missing = "there are no returns to normalise by: neither published ones nor those of shortest paths"
-        found.append(MetricResult("normalised", {"return": None}, reason=missing))
+        reason_of = "there are no returns to normalise by: neither published ones nor those of shortest paths"
+        found.append(MetricResult("normalised", {"return": None}, reason=reason_of))
     else:
         value = float(normalised([returns.mean()], known.random, known.reference)[0])
         told = {"random": known.random, "reference": known.reference, "source": known.source}
         found.append(MetricResult("normalised", {"return": value}, told, n=count))
-    told_of = listed["success"][0] is not None
-    share = {"rate": float(np.mean(listed["success"])) if told_of else None}
-    chance = {"rate": _mean(against.random, "success")} if told_of else {}
-    best = {} if not told_of or against.best is None else {"rate": against.best}
-    missing = None if told_of else "the environment does not tell"
-    found.append(MetricResult("success", share, reason=missing, chance=chance, ceiling=best, n=count))
-    length = {"mean": float(np.mean(listed["length"]))}
-    fewest = {}
+    if listed["success"][0] is None:
+        found.append(MetricResult("success", {"rate": None}, reason="the environment does not tell"))
+    else:
+        rate: Values = {"rate": float(np.mean(listed["success"]))}
+        chance: Values = {"rate": _mean(against.random, "success")}
+        best: Values = {} if against.best is None else {"rate": against.best}
+        found.append(MetricResult("success", rate, chance=chance, ceiling=best, n=count))
+    length: Values = {"mean": float(np.mean(listed["length"]))}
+    fewest: Values = {}
     if against.shortest is not None:
         reached = np.array(listed["success"], dtype=bool) & (against.shortest > 0)
         if (against.shortest >= 0).all():
-            fewest = {"mean": float(against.shortest.mean())}
+            fewest["mean"] = float(against.shortest.mean())
         if reached.any():
             taken, least = np.array(listed["length"])[reached].sum(), against.shortest[reached].sum()
             length["over_shortest"], fewest["over_shortest"] = float(taken / least) - 1, 0.0
     chance = {"mean": _mean(against.random, "length")}
     found.append(MetricResult("length", length, chance=chance, ceiling=fewest, n=count))
     steps, means = evaluations
-    learning = {"mean": float(np.mean(means)), "best": max(means), "last": means[-1]} if means else {"mean": None}
+    learning: Values = {"mean": None}
+    if means:
+        learning = {"mean": float(np.mean(means)), "best": max(means), "last": means[-1]}
     curve = {"steps": steps, "returns": means}
     found.append(MetricResult("learning", learning, curve, reason=reason, n=len(means) or None))
     return found
 
 
-def _over_episodes(returns: NDArray[Any]) -> dict[str, float | None]:
-    spread = float(returns.std(ddof=1)) if len(returns) > 1 else None
+def _over_episodes(returns: NDArray[Any]) -> Values:
     middle = float(interquartile_mean(returns[:, None]))
-    values = {"mean": float(returns.mean()), "median": float(np.median(returns)), "iqm": middle}
-    return values if spread is None else {**values, "std": spread}
+    values: Values = {"mean": float(returns.mean()), "median": float(np.median(returns)), "iqm": middle}
+    return values if len(returns) < 2 else {**values, "std": float(returns.std(ddof=1))}
 
 
 def _mean(episodes: Sequence[Mapping[str, Any]], name: str) -> float:
@@ -571,9 +519,7 @@ def video(reel: Sequence[Pixels]) -> bytes:
     return gif([picture.repeat(times, 0).repeat(times, 1) for picture in reel], 100)
 
 
-def world_scores(
-    model: Path, source: Path, names: Sequence[str], told: Callable[[str], object] = silent
-) -> dict[str, float | None]:
+def world_scores(model: Path, source: Path, names: Sequence[str], told: Callable[[str], object] = silent) -> Values:
     """The main scores of a world model by the name of their metric, as far as they are known, and all of ``names``.
 
     What an evaluation of the run that it was copied from has found is taken; what is missing is measured of the copy.
@@ -585,7 +531,7 @@ def world_scores(
         told: Called with the name of each metric before it is computed.
     """
     same = digest(model / runs.CHECKPOINT)
-    found: dict[str, float | None] = {}
+    found: Values = {}
     for place in (run_directory(source), model):
         found |= _main_scores(place / "metrics.json", same)
     if missing := [name for name in names if name not in found]:
@@ -597,7 +543,7 @@ def _main(result: MetricResult) -> float | None:
     return next(iter(result.values.values()), None)
 
 
-def _main_scores(path: Path, sha256: str) -> dict[str, float | None]:
+def _main_scores(path: Path, sha256: str) -> Values:
     """The main scores in a ``metrics.json``; none where it is of other weights, damaged or not there."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
@@ -606,149 +552,3 @@ def _main_scores(path: Path, sha256: str) -> dict[str, float | None]:
         return {each["name"]: _main(MetricResult.from_dict(each)) for each in held["results"]}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
-
-
-def kinds(found: Sequence[MeasuredAgent]) -> list[Kind]:
-    """Runs put together by agent and by what it sees; where their options differ too, by these.
-
-    Args:
-        found: Runs in one environment.
-    """
-    together: dict[str, list[MeasuredAgent]] = {}
-    for each in found:
-        together.setdefault(each.measured.kind, []).append(each)
-    groups: dict[str, list[MeasuredAgent]] = {}
-    for label, members in together.items():
-        names = dict.fromkeys(name for each in members for name in each.options)
-        differing = [name for name in names if len({_text(each.options.get(name)) for each in members}) > 1]
-        for each in members:
-            said = ", ".join(f"{name} {_text(each.options.get(name))}" for name in differing)
-            groups.setdefault(f"{label} ({said})" if said else label, []).append(each)
-    return [_kind(label, members) for label, members in groups.items()]
-
-
-def _text(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _kind(label: str, members: list[MeasuredAgent]) -> Kind:
-    scores = np.array([each.score for each in members])
-    known = members[0].reference
-    relative = None
-    if known is not None:
-        relative = _aggregates(normalised(scores, known.random, known.reference))
-    rates = [[episode["success"] for episode in each.episodes] for each in members]
-    success = None
-    if rates[0][0] is not None:
-        success = interval(STATISTICS["mean"], np.array([np.mean(rate) for rate in rates]))
-    return Kind(label, members, _aggregates(scores), relative, success, _efficiency(members))
-
-
-def _aggregates(scores: NDArray[Any]) -> dict[str, Interval]:
-    found = aggregate_scores(scores)
-    # With one task, the median over tasks of the mean over runs is the mean.
-    found["median"] = interval(lambda drawn: np.median(np.asarray(drawn), axis=(-2, -1)), scores)
-    return {name: found[name] for name in ("mean", "median", "iqm")}
-
-
-def _efficiency(members: Sequence[MeasuredAgent]) -> Band | None:
-    """The sample-efficiency curve of runs, over the steps at which all of them were evaluated."""
-    held = [dict(zip(*each.evaluations, strict=True)) for each in members]
-    steps = sorted(set(held[0]).intersection(*held[1:]))
-    if not steps:
-        return None
-    return efficiency_curve([[each[step] for step in steps] for each in held], steps)
-
-
-def correlations(found: Sequence[MeasuredAgent]) -> dict[str, tuple[float, int]]:
-    """Whether agents are better with better world models: Spearman's rank correlation of each metric with the return.
-
-    Args:
-        found: Runs in one environment.
-
-    Returns:
-        By metric the correlation, and the number of runs that have it; those of fewer than three, or in which one of
-        the two is the same throughout, are left out.
-    """
-    seeing = [each for each in found if each.world is not None]
-    answer = {}
-    for name in dict.fromkeys(name for each in seeing for name in each.world or {}):
-        pairs = [(each.world[name], each.score) for each in seeing if each.world and each.world.get(name) is not None]
-        if len(pairs) > 2 and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
-            answer[name] = (float(stats.spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs))
-    return answer
-
-
-def kind_rows(found: Sequence[Kind]) -> tuple[list[str], list[list[str]]]:
-    """The table of kinds as text: its header, and a row for each. A missing number is a dash."""
-    header = ["agent", "runs", "steps", "return: mean", "median", "IQM", "normalised IQM", "success"]
-    rows = []
-    for kind in found:
-        steps = sorted({each.steps for each in kind.runs})
-        rows.append(
-            [
-                kind.label,
-                str(len(kind.runs)),
-                str(steps[0]) if len(steps) == 1 else f"{steps[0]}-{steps[-1]}",
-                *(_interval(kind.returns[name]) for name in ("mean", "median", "iqm")),
-                "-" if kind.normalised is None else _interval(kind.normalised["iqm"]),
-                "-" if kind.success is None else _interval(kind.success),
-            ]
-        )
-    return header, rows
-
-
-def _interval(value: Interval) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.value:.4g}"
-    return f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]"
-
-
-def world_rows(found: Sequence[MeasuredAgent], labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Agents beside their world models: header, a row for each run, and one of rank correlations where there are any.
-
-    Args:
-        found: The runs.
-        labels: What they are called.
-    """
-    names = world_names(found)
-    header = ["run", "agent", "return", "normalised", "success", *names]
-    rows = []
-    for each, label in zip(found, labels, strict=True):
-        values = each.measured.values
-        cells = [each.score, values.get("normalised.return"), values.get("success.rate")]
-        cells += [(each.world or {}).get(name) for name in names]
-        rows.append([label, each.measured.kind, *("-" if cell is None else f"{cell:.4g}" for cell in cells)])
-    if related := correlations(found):
-        cells = [f"{related[name][0]:+.2f}" if name in related else "-" for name in names]
-        rows.append(["rank correlation with the return", "-", "-", "-", "-", *cells])
-    return header, rows
-
-
-def world_names(found: Sequence[MeasuredAgent]) -> list[str]:
-    """The metrics that are known of all world models, in the order in which they are measured by default."""
-    worlds = [each.world for each in found if each.world is not None]
-    names = [name for name in (worlds[0] if worlds else {}) if all(world.get(name) is not None for world in worlds)]
-    return sorted(names, key=lambda name: MEASURED.index(name) if name in MEASURED else len(MEASURED))
-
-
-def summary(found: Sequence[MeasuredAgent], groups: Sequence[Kind]) -> dict[str, Any]:
-    """Everything that the page tells, as plain data."""
-    return {
-        "equiworld": __version__,
-        "kinds": {
-            kind.label: {
-                "runs": [str(each.measured.path) for each in kind.runs],
-                "scores": [each.score for each in kind.runs],
-                "return": {name: vars(value) for name, value in kind.returns.items()},
-                "normalised": None
-                if kind.normalised is None
-                else {name: vars(value) for name, value in kind.normalised.items()},
-                "success": None if kind.success is None else vars(kind.success),
-                "efficiency": None if kind.efficiency is None else vars(kind.efficiency),
-            }
-            for kind in groups
-        },
-        "world_models": {str(each.measured.path): each.world for each in found if each.world is not None},
-        "rank_correlations": {name: rho for name, (rho, _) in correlations(found).items()},
-    }

@@ -21,7 +21,7 @@ from equiworld.agents.training import EVALUATION_SEED
 from equiworld.envs import GoalTask, UsageError
 from equiworld.envs.flatland import FlatLand
 from equiworld.envs.tasks import shortest_steps
-from equiworld.reporting import agents
+from equiworld.reporting import agent_kinds, agents
 from equiworld.reporting.agents import Asked, Baseline, Reference, results_of
 from equiworld.world_models import runs
 from equiworld.world_models.runs import RunError
@@ -166,7 +166,7 @@ def test_what_episodes_come_to() -> None:
 def test_runs_are_put_together_by_kind(copied: Callable[..., list[Path]]) -> None:
     paths = copied("factors-0", "factors-1", "slower", "vae")
     found = agents.evaluate_agents(paths, Asked(6), ["reconstruction"])
-    groups = {kind.label: kind for kind in agents.kinds(found)}
+    groups = {kind.label: kind for kind in agent_kinds.kinds(found)}
     rates = ("ppo on factors (learning_rate 0.0003)", "ppo on factors (learning_rate 0.1)")
     assert list(groups) == [*rates, "ppo on latents of vae"]
     both = groups[rates[0]]
@@ -194,7 +194,7 @@ def test_world_models_stand_beside_their_agents(copied: Callable[..., list[Path]
         assert each.world is not None and set(each.world) >= {"mig", "reconstruction"}
         model = held(each.measured.path / "world_model")
         assert model["values"]["mig.mig"] == each.world["mig"]
-    header, rows = agents.world_rows(found, ["a", "b", "c"])
+    header, rows = agent_kinds.world_rows(found, ["a", "b", "c"])
     assert {"mig", "reconstruction"} <= set(header)
     assert rows[2][header.index("mig")] == "-" and len(rows) == 3
 
@@ -203,8 +203,8 @@ def test_world_models_stand_beside_their_agents(copied: Callable[..., list[Path]
             self.score, self.world = score, {"mig": mig, "same": 1.0}
 
     fakes: Any = [Fake(1, 0.1), Fake(4, 0.2), Fake(2, 0.3), Fake(9, 0.9)]
-    assert agents.correlations(fakes) == {"mig": (pytest.approx(0.8), 4)}
-    assert agents.correlations(fakes[:2]) == {}
+    assert agent_kinds.correlations(fakes) == {"mig": (pytest.approx(0.8), 4)}
+    assert agent_kinds.correlations(fakes[:2]) == {}
 
 
 def test_what_is_known_of_a_world_model_is_not_measured_again(
@@ -272,7 +272,7 @@ def test_a_run_without_evaluations_or_references(copied: Callable[..., list[Path
     missing = held(run)["missing"]
     assert missing["learning"] == "the run was not evaluated while it was trained (--eval-episodes 0)"
     assert missing["normalised"].startswith("there are no returns to normalise by")
-    (kind,) = agents.kinds([found])
+    (kind,) = agent_kinds.kinds([found])
     assert kind.efficiency is None and kind.normalised is None and kind.success is None
 
 
