@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..agents.options import WORLD_MODEL, AgentOptions, options_of_agent
+from ..agents.options import WORLD_MODEL, AgentOptions, RunOptions, options_of_agent
 from ..agents.training import EPISODES, EVALUATION_SEED, load_agent, make_envs, play_episodes
 from ..agents.vec_env import SB3VecEnv
 from ..datasets.rollouts.command_line import key_values
@@ -34,25 +35,30 @@ Values = dict[str, float | None]
 
 MEASURED = ("mig", "independence", "lsbd", "reconstruction")
 """What is measured of the world models that agents see through, unless something else is asked for."""
-# fmt: off
-PICTURE = frozenset({
-    "size", "image_size", "channels", "grayscale", "max_pool", "crop",
-    "frame_stack", "observation", "shown", "num_workers", "render_mode",
-})
-# fmt: on
+PICTURE = frozenset(
+    {
+        "size",
+        "image_size",
+        "channels",
+        "grayscale",
+        "max_pool",
+        "crop",
+        "frame_stack",
+        "observation",
+        "shown",
+        "num_workers",
+        "render_mode",
+    }
+)
 """Options of environments that change what is seen, and not what is to be done."""
 FRAMES = 500
 """Pictures of an episode that a video has at most."""
 _TALL = 128  # pixels that a video is high at least
 _RANDOM = 83  # keeps the actions of random play apart from everything else of a seed
-# fmt: off
-_APART = frozenset({
-    "agent", "env", "env_options", "world_model", "encoder", "latent_sample",
-    "stack", "plugin", "steps", "seed", "device", "threads",
-    "log_dir", "eval_every", "eval_episodes", "checkpoint_every",
-})
-# fmt: on
+_APART = {field.name for field in dataclasses.fields(RunOptions)} - {"num_envs"} | {"agent", "env", "plugin"}
 """Options in which runs of one kind may differ, or that its name tells already."""
+_MODELS_APART = {"model", "plugin", "seed", "device", "threads", "log_dir", "evaluate", "base_model_path"}
+"""The same of the world models that they see through."""
 
 
 @dataclass(frozen=True)
@@ -411,7 +417,7 @@ def seen(place: Path, options: AgentOptions) -> tuple[str, dict[str, Any]]:
     if (place / WORLD_MODEL).is_dir():
         config = runs.read_config(place / WORLD_MODEL)
         named = f"latents of {config['model']}"
-        about = {f"world model's {name}": value for name, value in config.items() if name not in _APART}
+        about = {f"world model's {name}": value for name, value in config.items() if name not in _MODELS_APART}
     more = [
         *(["finetuned"] if run.encoder == "finetuned" else []),
         *(["sampled"] if run.latent_sample else []),
