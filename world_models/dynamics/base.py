@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -102,9 +103,11 @@ class Point:
     certain = True
 
     def draw(self, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
+        """The code, whatever the arguments."""
         return self.mean
 
     def error(self, target: Tensor) -> Tensor:
+        """The squared distance from ``target [B, L]`` over the codes' variance, [B]."""
         return (self.mean - target).square().sum(1) / self.scale.square().sum()
 
 
@@ -139,7 +142,7 @@ class Dynamics(nn.Module, ABC):
         self.latents, self.actions, self.memory = latents, actions, memory
         self.register_buffer("centre", torch.zeros(latents))
         self.register_buffer("scale", torch.ones(latents))
-        self.heads = layers((2 * latents + actions + memory, width, width, 2), generator)
+        self.heads = layers((2 * latents + actions, *[memory] * bool(memory)), (width, width, 2), generator)
 
     # What agents and planners call.
 
@@ -253,22 +256,27 @@ def symexp(values: Tensor) -> Tensor:
     return values.sign() * values.abs().expm1()
 
 
-def layers(widths: Sequence[int], generator: torch.Generator, last: float = 0.0) -> nn.Sequential:
-    """Linear layers of these widths with SiLU between them.
+def layers(parts: Sequence[int], widths: Sequence[int], generator: torch.Generator, last: float = 0.0) -> nn.Sequential:
+    """Linear layers with SiLU between them.
 
     Args:
-        widths: From the input's to the output's.
+        parts: Numbers that the parts of the input have. They are heard equally loud at first, however many numbers
+            each has: a code of four would be drowned by a memory of a hundred.
+        widths: Outputs of each layer.
         generator: Source of the initial weights.
         last: Share of the usual size that the last layer's weights begin with.
     """
+    inputs = sum(parts)
     made: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
+    for before, after in itertools.pairwise((inputs, *widths)):
         made += [nn.Linear(before, after), nn.SiLU()]
     network = nn.Sequential(*made[:-1])
     initialise(network, "relu", generator)
-    final = network[-1]
-    assert isinstance(final, nn.Linear)
+    first, final = network[0], network[-1]
+    assert isinstance(first, nn.Linear) and isinstance(final, nn.Linear)
     with torch.no_grad():
+        for columns in first.weight.split(list(parts), 1):
+            columns.mul_(math.sqrt(inputs / (len(parts) * columns.shape[1])))
         final.weight.mul_(last)
     return network
 

@@ -19,7 +19,7 @@ class GRUOptions:
     memory: int = 128
     """Numbers that are remembered."""
     hidden_width: int = 128
-    """Units in each hidden layer of the heads."""
+    """Units in each hidden layer."""
     teacher_forcing: float = 0.0
     """Share of the steps in training that begin from the true code instead of the predicted one."""
     context: int = 0
@@ -27,15 +27,18 @@ class GRUOptions:
 
 
 class GRUDynamics(Dynamics):
-    """``h' = GRU(h, [(z - c) / s, a])`` and ``z' = z + s W h'``, with centre c and scale s of the codes.
+    """``h' = GRU(h, n, a)`` and ``z' = z + s f(h', n, a)``; n = (z - c) / s, with centre c and scale s of the codes.
+
+    Code and action are read beside the memory: what the one does to the other need not pass through it.
 
     Args:
         latents: Numbers in a code, L.
         actions: Numbers in an action's vector, A.
         memory: Numbers that are remembered, H.
-        width: Units of the hidden layers of the heads.
+        width: Units in each hidden layer.
         generator: Source of the initial weights.
-        outputs: Numbers that are read of the memory; None: L.
+        outputs: Numbers that are read; None: L.
+        last: Share of the usual size that the weights of the layer that gives them begin with.
     """
 
     def __init__(
@@ -46,22 +49,25 @@ class GRUDynamics(Dynamics):
         width: int,
         generator: torch.Generator,
         outputs: int | None = None,
+        last: float = 0.0,
     ) -> None:
         super().__init__(latents, actions, memory, width, generator)
         self.cell = nn.GRUCell(latents + actions, memory)
-        reach = 1 / math.sqrt(memory)
-        for parameter in self.cell.parameters():
+        for name, parameter in self.cell.named_parameters():
+            reach = 1 / math.sqrt(latents + actions if name == "weight_ih" else memory)
             nn.init.uniform_(parameter, -reach, reach, generator=generator)
-        self.read = layers((memory, latents if outputs is None else outputs), generator)
+        outputs = latents if outputs is None else outputs
+        self.read = layers((memory, latents + actions), (width, width, outputs), generator, last)
 
     def predict(self, state: State, actions: Tensor) -> tuple[Prediction, Tensor | None]:
-        memory = self.remember(state, actions)
-        return Point(state.latent + self.scale * self.read(memory), self.scale), memory
+        read, memory = self.remember(state, actions)
+        return Point(state.latent + self.scale * read, self.scale), memory
 
-    def remember(self, state: State, actions: Tensor) -> Tensor:
-        """The memory after actions ``[B, A]``, ``[B, H]``."""
-        found: Tensor = self.cell(torch.cat([self.normal(state.latent), actions], 1), state.memory)
-        return found
+    def remember(self, state: State, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """What is read after actions ``[B, A]``, ``[B, outputs]``, and the memory then, ``[B, H]``."""
+        step = torch.cat([self.normal(state.latent), actions], 1)
+        memory = self.cell(step, state.memory)
+        return self.read(torch.cat([memory, step], 1)), memory
 
 
 def check_recurrent(options: GRUOptions) -> None:

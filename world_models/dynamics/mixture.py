@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .base import Setting, State, dynamics, layers, positive
+from .base import Setting, State, dynamics, positive
 from .gru import GRUDynamics, GRUOptions, check_recurrent
 
 _NARROWEST = 0.01
@@ -60,6 +60,7 @@ class Mixture:
         return self._of(self.mean, component) + math.sqrt(temperature) * self._of(self.deviation, component) * noise
 
     def error(self, target: Tensor) -> Tensor:
+        """Nats for each number of ``target [B, L]``, in units of the codes' spread, [B]."""
         return (-self.log_prob(target) - self.scale.log().sum()) / target.shape[1]
 
     def log_prob(self, codes: Tensor) -> Tensor:
@@ -84,7 +85,7 @@ class MixtureDynamics(GRUDynamics):
         latents: Numbers in a code, L.
         actions: Numbers in an action's vector, A.
         memory: Numbers that are remembered, H.
-        width: Units of the hidden layers of the heads.
+        width: Units in each hidden layer.
         components: Gaussians in the mixture, K.
         generator: Source of the initial weights.
     """
@@ -92,14 +93,13 @@ class MixtureDynamics(GRUDynamics):
     def __init__(
         self, latents: int, actions: int, memory: int, width: int, components: int, generator: torch.Generator
     ) -> None:
-        super().__init__(latents, actions, memory, width, generator, 1)
-        self.components = components
         # Not from 0: components that begin as one would stay one.
-        self.read = layers((memory, components * (1 + 2 * latents)), generator, last=1.0)
+        super().__init__(latents, actions, memory, width, generator, components * (1 + 2 * latents), last=0.5)
+        self.components = components
 
     def predict(self, state: State, actions: Tensor) -> tuple[Mixture, Tensor | None]:
-        memory = self.remember(state, actions)
-        parts = self.read(memory).view(len(memory), self.components, -1)
+        read, memory = self.remember(state, actions)
+        parts = read.view(len(read), self.components, -1)
         logits, moved, spread = parts.split((1, self.latents, self.latents), 2)
         mean = state.latent[:, None] + self.scale * moved
         deviation = self.scale * (functional.softplus(spread) + _NARROWEST)

@@ -34,7 +34,7 @@ class MLPDynamics(Dynamics):
 
     def __init__(self, latents: int, actions: int, width: int, depth: int, generator: torch.Generator) -> None:
         super().__init__(latents, actions, 0, width, generator)
-        self.moves = layers((latents + actions, *[width] * depth, latents), generator)
+        self.moves = layers((latents + actions,), (*[width] * depth, latents), generator)
 
     def predict(self, state: State, actions: Tensor) -> tuple[Point, None]:
         moved = self.moves(torch.cat([self.normal(state.latent), actions], 1))
