@@ -265,7 +265,7 @@ def test_a_linear_world_is_recovered(flat: VAE) -> None:
     dynamics = make("mlp", flat, space, hidden_layers=0, hidden_width=64)
     dynamics.symlog = False
     model = DynamicsModel(flat, dynamics, ActionCode(space), options)
-    errors = fit(model, recording, 50)
+    errors = fit(model, recording, 80)
     assert errors[-1] < 1e-4 * errors[0]
     # z + s (W [(z - c) / s, u] + b) is linear, and must be M z + N u.
     weight, bias = dynamics.moves[0].weight.detach(), dynamics.moves[0].bias.detach()
@@ -288,7 +288,7 @@ def test_recurrent_dynamics_learn_it_too(flat: VAE, kind: str) -> None:
     space = spaces.Box(-1, 1, (2,))
     dynamics = make(kind, flat, space, memory=32, hidden_width=16)
     model = DynamicsModel(flat, dynamics, ActionCode(space), DynamicsOptions(window=5, batch_size=200))
-    fit(model, recording, 20)
+    fit(model, recording, 40)
     before, _ = recording.steps()
     batch = model.loader(recording, 0).gather(before[::11], source())
     dream = imagine(dynamics, batch.latents[:, :-1], batch.actions)
