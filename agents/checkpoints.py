@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.vec_env import VecTransposeImage
 
 from ..world_models import runs
 from .vec_env import SB3VecEnv
@@ -72,13 +73,13 @@ def own_random_states(device: torch.device) -> Iterator[tuple[Callable[[], State
 
 
 def plain(value: Any) -> Any:
-    """A value as a checkpoint holds it: arrays as tensors of the same memory layout, numbers of NumPy as Python's."""
+    """A value as a checkpoint holds it: arrays as tensors, numbers of NumPy as Python's."""
     if isinstance(value, Mapping):
         return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple | deque):
         return [plain(entry) for entry in value]
     if isinstance(value, np.ndarray):
-        return torch.from_numpy(value.copy(order="K"))
+        return torch.from_numpy(value.copy())
     if isinstance(value, np.generic):
         return value.item()
     return value.detach().clone() if isinstance(value, torch.Tensor) else value
@@ -90,7 +91,7 @@ def arrays(value: Any) -> Any:
         return {key: arrays(entry) for key, entry in value.items()}
     if isinstance(value, list):
         return [arrays(entry) for entry in value]
-    return value.numpy().copy(order="K") if isinstance(value, torch.Tensor) else value
+    return value.numpy().copy() if isinstance(value, torch.Tensor) else value
 
 
 def capture(algorithm: BaseAlgorithm, envs: SB3VecEnv, states: States) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def capture(algorithm: BaseAlgorithm, envs: SB3VecEnv, states: States) -> dict[s
         "tensors": {name: plain(getattr(algorithm, name)) for name in others},
         "counters": {name: plain(getattr(algorithm, name)) for name in _COUNTERS if hasattr(algorithm, name)},
         "episodes": plain({"infos": algorithm.ep_info_buffer or (), "successes": algorithm.ep_success_buffer or ()}),
-        "last": plain({"observations": algorithm._last_obs, "starts": algorithm._last_episode_starts}),
+        "starts": plain(algorithm._last_episode_starts),
         "logged": plain({"values": logger.name_to_value, "counts": logger.name_to_count}),
         "excluded": {name: list(entry) for name, entry in logger.name_to_excluded.items()},
         "envs": plain(envs.get_state()),
@@ -144,13 +145,17 @@ def restore(algorithm: BaseAlgorithm, envs: SB3VecEnv, content: Mapping[str, Any
         window = algorithm._stats_window_size
         algorithm.ep_info_buffer = deque(content["episodes"]["infos"], maxlen=window)
         algorithm.ep_success_buffer = deque(content["episodes"]["successes"], maxlen=window)
-        last = arrays(content["last"])
-        algorithm._last_obs, algorithm._last_episode_starts = last["observations"], last["starts"]
+        algorithm._last_episode_starts = arrays(content["starts"])
         logger = algorithm.logger
         logger.name_to_value.update(content["logged"]["values"])
         logger.name_to_count.update(content["logged"]["counts"])
         logger.name_to_excluded.update({name: tuple(entry) for name, entry in content["excluded"].items()})
         envs.set_state(arrays(content["envs"]))
+        # Transposed anew: convolutions tell images apart by how they lie in memory, in their last digits.
+        outer = algorithm.env
+        algorithm._last_obs = (
+            outer.transpose_observations(envs.last) if isinstance(outer, VecTransposeImage) else envs.last
+        )
         algorithm.action_space.np_random.bit_generator.state = arrays(content["actions"])
         states = content["random"]
         return {name: arrays(entry) if name == "numpy" else entry for name, entry in states.items()}

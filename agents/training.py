@@ -79,11 +79,9 @@ def make_envs(env_id: str, options: Mapping[str, Any], number: int) -> VectorEnv
     Raises:
         UsageError: There is no such environment, it does not take the options, or its state cannot be saved.
     """
-    spec = find_spec(env_id)
+    spec, accepted = find_spec(env_id), "the environments of equiworld are accepted"
     if spec.vector_entry_point is None:
-        raise UsageError(
-            f"{env_id} has no vector environment whose state can be saved: those of equiworld are accepted"
-        )
+        raise UsageError(f"{env_id} has no vector environment whose state can be saved; {accepted}")
     try:
         envs = gymnasium.make_vec(
             spec,
@@ -95,10 +93,11 @@ def make_envs(env_id: str, options: Mapping[str, Any], number: int) -> VectorEnv
     except UsageError:
         raise
     except (TypeError, ValueError, AssertionError, ImportError, gymnasium.error.Error) as error:
-        raise UsageError(f"the environment {env_id} cannot be made: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise UsageError(f"the environment {env_id} cannot be made: {reason}; {accepted}") from error
     if not hasattr(envs.unwrapped, "get_state"):
         envs.close()
-        raise UsageError(f"the state of {env_id} cannot be saved: the environments of equiworld are accepted")
+        raise UsageError(f"the state of {env_id} cannot be saved; {accepted}")
     return envs
 
 

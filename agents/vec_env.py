@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ class SB3VecEnv(VecEnv):
 
     Attributes:
         envs: The vector environment, with the observer around it.
+        last: The observations that were given last.
 
     Raises:
         UsageError: The environment has another autoreset mode, or the observations cannot be stacked.
@@ -45,6 +47,7 @@ class SB3VecEnv(VecEnv):
             told = getattr(mode, "value", mode)
             raise UsageError(f"stable-baselines3 needs environments of autoreset_mode SameStep, not {told}")
         self.envs: Any = envs if observer is None else LatentVectorEnv(envs, observer, stack)
+        self.last: Any = None
         self._actions: Any = None
         self._returns = np.zeros(envs.num_envs)
         self._lengths = np.zeros(envs.num_envs, dtype=np.int64)
@@ -65,6 +68,7 @@ class SB3VecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
+        self.last = observations
         return observations
 
     def step_async(self, actions: NDArray[Any]) -> None:
@@ -96,6 +100,7 @@ class SB3VecEnv(VecEnv):
                 if reached is not None:
                     infos[row]["is_success"] = reached
             self._returns[ended], self._lengths[ended] = 0.0, 0
+        self.last = observations
         return observations, rewards.astype(np.float32), dones, infos
 
     def close(self) -> None:
@@ -128,7 +133,12 @@ class SB3VecEnv(VecEnv):
 
     def get_state(self) -> dict[str, Any]:
         """All that is needed to go on bit by bit from here, as plain data: copies, observer, stack, episodes begun."""
-        return {"envs": self.envs.get_state(), "returns": self._returns.copy(), "lengths": self._lengths.copy()}
+        return {
+            "envs": self.envs.get_state(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "last": copy.deepcopy(self.last),
+        }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Goes on from what ``get_state`` gave.
@@ -138,6 +148,7 @@ class SB3VecEnv(VecEnv):
         """
         self.envs.set_state(state["envs"])
         self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
+        self.last = state["last"]
 
 
 def success(info: Mapping[str, Any], terminated: bool) -> bool | None:

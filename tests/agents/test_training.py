@@ -153,11 +153,12 @@ def test_the_same_seed_gives_the_same_agent_and_another_another(tmp_path: Path) 
 
 
 def test_global_random_states_stay_as_they_were(tmp_path: Path) -> None:
+    request = read_agent_request([*COMMON, *PPO, "--world-model=factors"])
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
-    fit(tmp_path / "run", [*PPO, "--world-model=factors"])
+    AgentTrainer(request.options).fit(tmp_path, Silent())
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
@@ -246,7 +247,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--agent=pp"], "unknown agent 'pp'; there are: a2c, dqn, ppo, qrdqn, sac, td3"),
+        (["--agent=pp"], "unknown agent 'pp' (did you mean 'ppo'?); there are: a2c, dqn, ppo, qrdqn, sac, td3"),
         (
             [*PPO, "--env=equiworld/FlatLandGaol-v0"],
             "there is no environment 'equiworld/FlatLandGaol-v0' (did you mean",
@@ -275,13 +276,16 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         (PPO, "NatureCNN takes images of 36x36 pixels or more, not 16x16; --world-model RUN or factors are accepted"),
         ([*PPO, "--world-model=factor"], "there is no such run (did you mean 'factors'?); pixels, factors and runs"),
         ([*PPO, "--encoder=finetuned"], "--encoder needs the run of a world model, not --world-model pixels"),
-        ([*PPO, "--world-model=VAE", "--env-options", "size=32"], "images of 16x16 with 1 channel (grey), and the env"),
         (
-            [*PPO, "--world-model=VAE", "--env-options", "size=16", "channels=3"],
+            [*PPO, "--world-model=VAE", "--env-options", *SMALL[:3], "size=32"],
+            "images of 16x16 with 1 channel (grey), and the env",
+        ),
+        (
+            [*PPO, "--world-model=VAE", "--env-options", *SMALL, "channels=3"],
             "shows images of 16x16 with 3 channels",
         ),
         (
-            [*PPO, "--world-model=VAE", "--encoder=finetuned", "--env-options", "size=32"],
+            [*PPO, "--world-model=VAE", "--encoder=finetuned", "--env-options", *SMALL[:3], "size=32"],
             "the world model takes images",
         ),
     ],
