@@ -209,8 +209,8 @@ for _name, _agent in {
 }.items():
     AGENTS.register(_name)(_agent)
 
-_COUNTS = ("n_steps", "batch_size", "n_epochs", "buffer_size", "train_freq", "target_update_interval", "policy_delay")
-_COUNTS += ("n_quantiles",)
+_COUNTS: tuple[str, ...] = ("n_steps", "batch_size", "n_epochs", "n_quantiles", "policy_delay")
+_COUNTS += ("buffer_size", "train_freq", "target_update_interval")
 _ABOVE_ZERO = ("learning_rate", "clip_range", "clip_range_vf", "target_kl", "max_grad_norm", "rms_prop_eps")
 _SHARES = ("gamma", "gae_lambda", "tau", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps")
 _NOT_NEGATIVE = ("ent_coef", "vf_coef", "learning_starts", "action_noise", "target_policy_noise", "target_noise_clip")
@@ -304,7 +304,7 @@ def build_agent(
             policy_kwargs=policy_options,
             seed=seed,
             device=device,
-            **given,  # type: ignore[arg-type]
+            **given,
         )
     except (AssertionError, ValueError, TypeError) as error:
         raise UsageError(f"--agent {name}: {' '.join(str(error).split())}") from error

@@ -59,7 +59,7 @@ def policy_for(space: spaces.Space[Any], model: VAE | None) -> tuple[str, dict[s
     Raises:
         UsageError: The images are too small for NatureCNN, or not those that the model takes.
     """
-    leaves = list(space.spaces.values()) if isinstance(space, spaces.Dict) else [space]
+    leaves: list[Any] = list(space.spaces.values()) if isinstance(space, spaces.Dict) else [space]
     images = [leaf for leaf in leaves if is_image(leaf)]
     options: dict[str, Any] = {}
     if model is not None:

@@ -242,7 +242,8 @@ def frozen(network: torch.nn.Module, image_shape: tuple[int, int, int]) -> torch
     """
     plain = copy.deepcopy(network).eval().requires_grad_(False)
     quick = copy.deepcopy(plain)
-    for layer in quick.modules():
+    layers: list[Any] = list(quick.modules())
+    for layer in layers:
         if hasattr(layer, "inplace"):
             layer.inplace = True
     height, width, channels = image_shape

@@ -153,7 +153,8 @@ def play_episodes(algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int = E
         environment does not tell).
     """
     envs.seed(first_seed)
-    observations, found = envs.reset(), {}
+    found: dict[int, dict[str, Any]] = {}
+    observations = envs.reset()
     while len(found) < envs.num_envs:
         actions, _ = algorithm.predict(observations, deterministic=True)
         observations, _, dones, infos = envs.step(actions)
@@ -298,7 +299,8 @@ class AgentTrainer:
             hooks = _Hooks(self, run, writer, read, listener, stopped)
             try:
                 if left > 0 or not begun:
-                    self.algorithm.learn(left, callback=hooks, log_interval=None, reset_num_timesteps=not begun)
+                    learn: Any = self.algorithm.learn  # without an interval nothing is logged but by the hooks
+                    learn(left, callback=hooks, log_interval=None, reset_num_timesteps=not begun)
             except _Stopped:
                 return False
             except ValueError as error:

@@ -210,7 +210,7 @@ class SpriteworldSimulation(Simulation):
     def columns(self) -> FactorSpace:
         """Of each slot ten; angles are taken round the circle, and code 0 of a shape is an empty slot."""
         brightest = 1 if self.config.color_space == "hsv" else 256
-        kinds = {
+        kinds: dict[str, dict[str, Any]] = {
             "shape": {"size": len(SHAPE_NAMES) + 1, "kind": "categorical"},
             "angle": {"high": 360.0, "circular": True},
             "scale": {"high": float(LARGEST)},
