@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +17,12 @@ from torch import Tensor, nn
 from equiworld import train
 from equiworld.agents.checkpoints import arrays, plain
 from equiworld.agents.dream import DreamVectorEnv, check_dream_options, open_dreams, recorded_starts
+from equiworld.agents.options import read_agent_request
+from equiworld.agents.training import AgentTrainer, load_agent, play_episodes
 from equiworld.agents.vec_env import SB3VecEnv
 from equiworld.datasets.rollouts import Plan, collect
 from equiworld.envs.registry import UsageError
+from equiworld.world_models import runs
 from equiworld.world_models.dynamics.actions import ActionCode
 from equiworld.world_models.dynamics.base import Dynamics, Point, State
 from equiworld.world_models.dynamics.model import DynamicsModel, DynamicsOptions
@@ -249,3 +253,70 @@ def test_dreams_of_a_run_begin_at_the_codes_of_recorded_states(dreamer: Path, tr
         dreams.envs(3, starts="last")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="has no dynamics to dream with"):
         open_dreams(trained["vae"])
+
+
+class Silent:
+    def start(self, total: int, done: int) -> None: ...
+
+    def update(self, done: int, mean_return: float | None, steps_per_second: float) -> None: ...
+
+    def note(self, line: str) -> None: ...
+
+
+PPO = ["--agent=ppo", "--env=dream", "--n-steps=8", "--batch-size=8", "--n-epochs=1", "--num-envs=2", "--net-arch", "8"]
+
+
+def fit(run: Path, arguments: list[str], stop_at: int | None = None) -> dict[str, Any]:
+    """Trains in ``run``, which is continued if it is there; the checkpoint."""
+    begun = run.exists()
+    request = read_agent_request([f"--resume={run}"] if begun else arguments)
+    if not begun:
+        run.mkdir()
+        runs.write_config(run, request.options.flat())
+    trainer = AgentTrainer(request.options, request.resume)
+    trainer.fit(run, Silent(), lambda: stop_at is not None and trainer.steps >= stop_at)
+    trainer.close()
+    return runs.load_checkpoint(run)
+
+
+def test_agents_train_in_dreams_and_are_evaluated_where_these_were_recorded(dreamer: Path, tmp_path: Path) -> None:
+    arguments = [*PPO, f"--world-model={dreamer}", "--steps=48", "--eval-episodes=2", "--stack=2"]
+    arguments += ["--env-options", "horizon=5", "temperature=0.5"]
+    whole = fit(tmp_path / "whole", arguments)
+    fit(tmp_path / "parts", arguments, stop_at=16)
+    parts = fit(tmp_path / "parts", [])
+    for name in ("model", "tensors"):
+        assert all(torch.equal(value, parts[name][key]) for key, value in whole[name].items())
+    np.testing.assert_equal(arrays(whole["envs"]), arrays(parts["envs"]))
+    for part in (whole, parts):
+        assert {info["l"] for info in part["episodes"]["infos"]} <= {1, 2, 3, 4, 5}
+    episodes = json.loads((tmp_path / "whole" / "episodes.json").read_text())
+    assert [episode["length"] for episode in episodes] == [15, 15]  # of the environment, not of the dream
+    agent = load_agent(tmp_path / "whole")
+    last = [{"step": 48, **episode} for episode in play_episodes(agent.algorithm, agent.envs)]
+    assert last == episodes
+
+
+def test_a_replay_of_dreams(dreamer: Path, tmp_path: Path) -> None:
+    own = ["--agent=dqn", "--env=dream", "--learning-starts=10", "--buffer-size=60", "--steps=40", "--num-envs=2"]
+    assert (
+        fit(tmp_path / "run", [*own, f"--world-model={dreamer}", "--eval-episodes=0"])["counters"]["num_timesteps"]
+        == 40
+    )
+
+
+def test_dreams_that_there_cannot_be(dreamer: Path, trained: dict[str, Path]) -> None:
+    named = f"--world-model={dreamer}"
+    for arguments, message in (
+        ([], "--env dream needs a run of train.py --model=dynamics: --world-model RUN is missing"),
+        ([named, "--encoder=finetuned"], "--encoder is not read with --env dream"),
+        ([f"--world-model={trained['vae']}"], "has no dynamics to dream with"),
+        ([named, "--env-options", "horizon=0"], "horizon of dreams must be"),
+        ([named, "--env-options", "length=3"], "--env dream has no option 'length'"),
+        ([named, "--env-options", "starts=last"], "not at 'last'"),
+        ([f"--world-model={dreamer}x"], "there is no such run"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            AgentTrainer(read_agent_request([*PPO, "--steps=16", *arguments]).options)
+    with pytest.raises(UsageError, match="--agent sac cannot take the actions of dream"):
+        AgentTrainer(read_agent_request(["--agent=sac", "--env=dream", named, "--steps=200"]).options)
