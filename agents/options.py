@@ -23,6 +23,7 @@ from ..world_models.command_line import (
     read_file,
 )
 from .algorithms import AGENTS, check_options
+from .dream import DREAM
 
 CHANGEABLE = ("steps", "device", "threads")
 """What a continued run may have otherwise."""
@@ -142,6 +143,12 @@ class AgentOptions:
                 if getattr(run, name) != usual:
                     flag = f"--{name.replace('_', '-')}"
                     raise UsageError(f"{flag} needs the run of a world model, not --world-model {run.world_model}")
+        if self.env_id == DREAM:
+            if run.world_model in ("pixels", "factors"):
+                raise UsageError("--env dream needs a run of train.py --model=dynamics: --world-model RUN is missing")
+            for name, usual in (("encoder", "frozen"), ("latent_sample", False)):
+                if getattr(run, name) != usual:
+                    raise UsageError(f"--{name.replace('_', '-')} is not read with --env dream, which shows latents")
         elif run.encoder == "finetuned" and run.latent_sample:
             raise UsageError("--latent-sample needs --encoder frozen: an encoder that learns along gives means")
 

@@ -36,6 +36,7 @@ from .checkpoints import (
     restore,
     save_replay,
 )
+from .dream import DREAM, Dreams, DreamVectorEnv, check_dream_options, open_dreams
 from .networks import policy_for
 from .observers import Factors, Latents, Observer, Pixels, load_world_model
 from .options import WORLD_MODEL, AgentOptions, options_of_agent
@@ -49,7 +50,7 @@ LOG_EVERY = 1000
 """Steps between two entries in TensorBoard, if rollouts are not longer."""
 LIBRARIES = ("gymnasium", "sb3-contrib", "stable-baselines3")
 """What numbers of agents depend on besides what those of world models do."""
-_COPIED = ("config.yaml", "split.npz", str(runs.CHECKPOINT), "backgrounds/*")
+_COPIED = ("config.yaml", "split.npz", "base.json", str(runs.CHECKPOINT), "backgrounds/*")
 
 
 class Listener(Protocol):
@@ -116,13 +117,32 @@ def find_world_model(named: str, kept: Path | None, action_space: spaces.Space[A
         UsageError: There is no such run, or its model is one for other actions.
         RunError: It is damaged.
     """
-    if named in ("pixels", "factors"):
-        return None
+    return None if named in ("pixels", "factors") else load_world_model(_place(named, kept), action_space)
+
+
+def _place(named: str, kept: Path | None) -> Path:
+    """Where the run of a world model lies: its copy, if there is one."""
     place = kept if kept is not None and kept.is_dir() else Path(named)
     if not place.exists():
         hint = nearest(place.name, ["pixels", "factors"])
         raise UsageError(f"--world-model {named}: there is no such run{hint}; pixels, factors and runs are accepted")
-    return load_world_model(place, action_space)
+    return place
+
+
+def find_dreams(options: AgentOptions, kept: Path | None) -> Dreams | None:
+    """What an agent dreams with (``--env dream``); None where it acts in an environment.
+
+    Args:
+        options: The agent's.
+        kept: Where a run that is continued keeps its copy of the world model.
+
+    Raises:
+        UsageError: There is no such run, or it has no dynamics.
+        RunError: It is damaged.
+    """
+    if options.env_id != DREAM:
+        return None
+    return open_dreams(_place(options.run.world_model, kept), get_device(options.run.device))
 
 
 def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: VAE | None) -> Observer:
@@ -132,6 +152,8 @@ def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: 
         UsageError: The environment shows or tells no such thing.
     """
     run, space = options.run, envs.single_observation_space
+    if isinstance(envs.unwrapped, DreamVectorEnv):
+        return Pixels(space)  # which are latents already
     if run.world_model == "factors":
         return Factors(envs)
     if model is None or run.encoder == "finetuned":
@@ -234,18 +256,30 @@ class AgentTrainer:
         self.device = get_device(run.device)
         arguments = key_values(run.env_options, "--env-options")
         content = None if resume is None else runs.load_checkpoint(resume)
-        inner = make_envs(options.env_id, arguments, run.num_envs)
-        check_actions(options.agent_name, options.env_id, inner.single_action_space)
-        # Loaded once and before anything is seeded: building networks draws from the global random states.
         kept = None if resume is None else resume / WORLD_MODEL
-        self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
+        # Loaded once and before anything is seeded: building networks draws from the global random states.
+        dreams = find_dreams(options, kept)
+        real = (options.env_id, arguments) if dreams is None else (dreams.env_id, dreams.env_options)
+        if dreams is None:
+            inner = make_envs(*real, run.num_envs)
+        else:
+            inner = dreams.envs(run.num_envs, seed=run.seed, **check_dream_options(arguments))
+        check_actions(options.agent_name, options.env_id, inner.single_action_space)
+        if dreams is None:
+            self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
+        else:
+            self.world_model = dreams.model
         self.envs = self._wrapped(inner)
         policy, policy_options = policy_for(
             self.envs.observation_space, self.world_model if run.encoder == "finetuned" else None
         )
         self.evaluation = None
         if run.eval_episodes:
-            self.evaluation = self._wrapped(make_envs(options.env_id, arguments, run.eval_episodes))
+            self.evaluation = self._wrapped(make_envs(*real, run.eval_episodes))
+            if self.evaluation.observation_space.shape != self.envs.observation_space.shape:
+                raise UsageError(
+                    f"{real[0]} shows more than the images that dreams are made of; --eval-episodes 0 is accepted"
+                )
         self.counts = Counts()
         self.logger = Logger(None, [])
         with own_random_states(self.device) as (read, _):
@@ -463,9 +497,15 @@ def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
     place = Path(run)
     options = options_of_agent(place)
     content = runs.load_checkpoint(place)
-    arguments = key_values(options.run.env_options, "--env-options")
-    inner = make_envs(options.env_id, arguments, episodes or options.run.eval_episodes or 1)
-    model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)
+    dreams = find_dreams(options, place / WORLD_MODEL)
+    real = options.env_id, key_values(options.run.env_options, "--env-options")
+    if dreams is not None:  # it acts where its world model was recorded
+        real = dreams.env_id, dreams.env_options
+    inner = make_envs(*real, episodes or options.run.eval_episodes or 1)
+    if dreams is None:
+        model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)
+    else:
+        model = dreams.model
     envs = SB3VecEnv(inner, make_observer(options, inner, model), options.run.stack)
     policy, policy_options = policy_for(envs.observation_space, model if options.run.encoder == "finetuned" else None)
     agent, device = options.agent, get_device(options.run.device)
