@@ -323,12 +323,15 @@ def _run(asked: argparse.Namespace) -> str:
         model = load_world_model(asked.world_model, env.action_space)
         settings = {"temperature": asked.temperature, "anew": asked.anew, "seed": asked.seed}
         imagined = Imagined(model, env.observation_space, env.action_space, **settings)
+    choose: Callable[[Any], Any]
     if asked.actions == "random":
         env.action_space.seed(asked.seed)
         space = env.action_space
 
-        def choose(observation: Any) -> Any:
+        def drawn(observation: Any) -> Any:
             return space.sample()
+
+        choose = drawn
 
     elif asked.actions == "keys":
         choose = Keyboard(env)

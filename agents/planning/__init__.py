@@ -5,9 +5,10 @@ from __future__ import annotations
 from .action_map import ActionMap, try_actions
 from .base import Plan, Planner
 from .cem import CEMPlanner
-from .driver import Episodes, encode_pictures, reach
+from .driver import Episodes, reach
 from .group import GroupPlanner
 from .mppi import MPPIPlanner
+from .pictures import encode_pictures
 
 __all__ = [
     "ActionMap",
