@@ -94,7 +94,8 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(run))
     events.Reload()
     names = [name for name in events.Tags()["scalars"] if not name.startswith("time/")]
-    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in names}
+    # Two files of one second are read in any order.
+    return {name: sorted((event.step, event.value) for event in events.Scalars(name)) for name in names}
 
 
 SETTINGS = {
