@@ -202,7 +202,7 @@ def evaluate(arguments: list[str]) -> int:
     if not files and any(_is_agent(path) for path in asked.runs):
         return _evaluate_agents(asked)
     for flag in ("episodes", "episode_seed", "videos"):
-        if getattr(asked, flag) is not None:
+        if getattr(asked, flag) is not None and asked.runs[0].exists():
             raise UsageError(f"--{flag.replace('_', '-')} needs the run of an agent; {asked.runs[0]} is none")
     if files:
         return _evaluate_files(list({path.resolve(): path for path in reversed(files)}.values())[::-1], asked)
