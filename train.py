@@ -265,6 +265,8 @@ def train_agent(arguments: list[str]) -> int:
     """Trains the agent that a command line asks for; returns the exit status."""
     import torch
 
+    from equiworld.agents.algorithms import DreamPPOOptions
+    from equiworld.agents.loop import DreamLoop
     from equiworld.agents.options import read_agent_request
     from equiworld.agents.training import LIBRARIES, AgentTrainer
     from equiworld.world_models import runs
@@ -274,7 +276,8 @@ def train_agent(arguments: list[str]) -> int:
     written = options.flat()
     if options.run.threads:
         torch.set_num_threads(options.run.threads)
-    trainer = AgentTrainer(options, request.resume)
+    kind: Any = DreamLoop if isinstance(options.agent, DreamPPOOptions) else AgentTrainer
+    trainer = kind(options, request.resume)
     run = request.resume or runs.claim_version(Path(options.run.log_dir))
     again = " ".join([shlex.quote(str(run)), *(f"--plugin {shlex.quote(each)}" for each in options.plugins)])
     began, before = time.perf_counter(), trainer.steps

@@ -66,6 +66,38 @@ class PPOOptions(OnPolicyOptions):
 
 
 @dataclass
+class DreamPPOOptions(PPOOptions):
+    """Options of PPO in the dreams of a world model that is fitted as it goes (``loop.DreamLoop``)."""
+
+    n_steps: int = 32
+    """Steps of each dream between two updates of the policy."""
+    batch_size: int = 1024
+    """Dreamt steps in a minibatch."""
+    rounds: int = 5
+    """How often there is: collecting, fitting, dreaming. Each round makes as many real steps."""
+    dream_steps: int = 200_000
+    """Steps that are dreamt in each round."""
+    dreams: int = 256
+    """Dreams at once."""
+    horizon: int = 50
+    """Steps of a dream, at most."""
+    temperature: float = 1.0
+    """Chance in dreams: 1 as it was learnt, 0 none."""
+    latents: int = 16
+    """Numbers in a code of the world model."""
+    vae_epochs: int = 10
+    """Passes over all pictures so far, in each round."""
+    dynamics: Literal["gru", "mlp", "mdn-gru"] = "gru"
+    """What moves codes in dreams."""
+    dynamics_epochs: int = 20
+    """Passes over all steps so far, in each round."""
+
+    def ppo(self) -> PPOOptions:
+        """Those of them that PPO has."""
+        return PPOOptions(**{field.name: getattr(self, field.name) for field in dataclasses.fields(PPOOptions)})
+
+
+@dataclass
 class A2COptions(OnPolicyOptions):
     """Options of A2C."""
 
@@ -199,6 +231,13 @@ _ANY = (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)
 
 for _name, _agent in {
     "ppo": Agent(PPOOptions, PPO, _ANY, True, "proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347)"),
+    "dream-ppo": Agent(
+        DreamPPOOptions,
+        PPO,
+        _ANY,
+        True,
+        "PPO in the dreams of a world model that is fitted as it goes; --steps are real",
+    ),
     "a2c": Agent(A2COptions, A2C, _ANY, True, "advantage actor-critic (Mnih et al. 2016, arXiv 1602.01783)"),
     "dqn": Agent(DQNOptions, DQN, (spaces.Discrete,), False, "deep Q-network (Mnih et al. 2015)"),
     "qrdqn": Agent(
@@ -211,9 +250,18 @@ for _name, _agent in {
 
 _COUNTS: tuple[str, ...] = ("n_steps", "batch_size", "n_epochs", "n_quantiles", "policy_delay")
 _COUNTS += ("buffer_size", "train_freq", "target_update_interval")
+_COUNTS += ("rounds", "dream_steps", "dreams", "horizon", "latents", "vae_epochs", "dynamics_epochs")
 _ABOVE_ZERO = ("learning_rate", "clip_range", "clip_range_vf", "target_kl", "max_grad_norm", "rms_prop_eps")
 _SHARES = ("gamma", "gae_lambda", "tau", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps")
-_NOT_NEGATIVE = ("ent_coef", "vf_coef", "learning_starts", "action_noise", "target_policy_noise", "target_noise_clip")
+_NOT_NEGATIVE = (
+    "temperature",
+    "ent_coef",
+    "vf_coef",
+    "learning_starts",
+    "action_noise",
+    "target_policy_noise",
+    "target_noise_clip",
+)
 
 
 def check_options(options: Any) -> None:
@@ -286,6 +334,7 @@ def build_agent(
     Raises:
         UsageError: The options do not go together.
     """
+    options = options.ppo() if isinstance(options, DreamPPOOptions) else options
     given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
     policy_options = dict(policy_options)
     if (units := given.pop("net_arch")) is not None:

@@ -22,7 +22,7 @@ from ..world_models.command_line import (
     parse_flags,
     read_file,
 )
-from .algorithms import AGENTS, check_options
+from .algorithms import AGENTS, DreamPPOOptions, check_options
 from .dream import DREAM
 
 CHANGEABLE = ("steps", "device", "threads")
@@ -101,6 +101,8 @@ class AgentOptions:
     @property
     def rollout(self) -> int:
         """Steps, of all copies together, between two points at which a run can stop."""
+        if isinstance(self.agent, DreamPPOOptions):
+            return self.agent.rounds * self.run.num_envs  # a step of each copy in each round
         per_copy = self.agent.n_steps if AGENTS[self.agent_name].on_policy else self.agent.train_freq
         return int(per_copy * self.run.num_envs)
 
@@ -128,7 +130,9 @@ class AgentOptions:
                 raise UsageError(f"--{name.replace('_', '-')} must be 0 or more, not {getattr(run, name)}")
         if not run.log_dir:
             raise UsageError("--log-dir is empty; logs is the default")
-        if run.steps < self.rollout:
+        if isinstance(self.agent, DreamPPOOptions):
+            self._check_loop()
+        elif run.steps < self.rollout:
             per_copy = "n-steps" if AGENTS[self.agent_name].on_policy else "train-freq"
             raise UsageError(
                 f"--steps {run.steps} is less than one rollout of {self.rollout} steps"
@@ -143,6 +147,8 @@ class AgentOptions:
                 if getattr(run, name) != usual:
                     flag = f"--{name.replace('_', '-')}"
                     raise UsageError(f"{flag} needs the run of a world model, not --world-model {run.world_model}")
+        if self.env_id == DREAM and isinstance(self.agent, DreamPPOOptions):
+            raise UsageError(f"--agent {self.agent_name} acts in a real environment, not in --env dream")
         if self.env_id == DREAM:
             if run.world_model in ("pixels", "factors"):
                 raise UsageError("--env dream needs a run of train.py --model=dynamics: --world-model RUN is missing")
@@ -151,6 +157,22 @@ class AgentOptions:
                     raise UsageError(f"--{name.replace('_', '-')} is not read with --env dream, which shows latents")
         elif run.encoder == "finetuned" and run.latent_sample:
             raise UsageError("--latent-sample needs --encoder frozen: an encoder that learns along gives means")
+
+    def _check_loop(self) -> None:
+        run, agent = self.run, self.agent
+        if run.steps < self.rollout:
+            raise UsageError(
+                f"--steps {run.steps} is less than one real step in each of --rounds {agent.rounds} for each of"
+                f" --num-envs {run.num_envs}"
+            )
+        if run.world_model != "pixels" or run.stack != 1:
+            flag = "world-model" if run.world_model != "pixels" else "stack"
+            raise UsageError(f"--{flag} is not read by --agent {self.agent_name}, which fits a world model of its own")
+        if agent.dream_steps < agent.n_steps * agent.dreams:
+            raise UsageError(
+                f"--dream-steps {agent.dream_steps} is less than one rollout of {agent.n_steps * agent.dreams} steps"
+                f" (--n-steps {agent.n_steps} in each of --dreams {agent.dreams})"
+            )
 
 
 @dataclass
@@ -219,7 +241,9 @@ def read_agent_request(arguments: list[str]) -> AgentRequest:
     options = AgentOptions(agent, env_id, plugins, filled["run"], filled["agent"])
     if resume is not None:
         kept = AgentOptions(agent, env_id, plugins, defaults["run"], defaults["agent"]).flat()
-        check_continuation(resume, kept | runs.read_config(resume, "agent"), options.flat(), CHANGEABLE)
+        # How many steps a round makes follows from all of them.
+        changeable = [name for name in CHANGEABLE if name != "steps" or not isinstance(options.agent, DreamPPOOptions)]
+        check_continuation(resume, kept | runs.read_config(resume, "agent"), options.flat(), changeable)
     options.check()
     key_values(options.run.env_options, "--env-options")
     return AgentRequest(options, resume)

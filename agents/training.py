@@ -23,9 +23,10 @@ from ..datasets.rollouts.command_line import key_values
 from ..datasets.rollouts.copies import find_spec
 from ..envs.registry import UsageError, nearest
 from ..world_models import runs
+from ..world_models.assembly import load_base
 from ..world_models.trainer import NonFiniteLoss
 from ..world_models.vae import VAE
-from .algorithms import AGENTS, build_agent, check_actions
+from .algorithms import AGENTS, DreamPPOOptions, build_agent, check_actions
 from .checkpoints import (
     States,
     capture,
@@ -502,7 +503,10 @@ def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
     if dreams is not None:  # it acts where its world model was recorded
         real = dreams.env_id, dreams.env_options
     inner = make_envs(*real, episodes or options.run.eval_episodes or 1)
-    if dreams is None:
+    model: VAE | None
+    if isinstance(options.agent, DreamPPOOptions):
+        model = load_base(place / WORLD_MODEL)[1]
+    elif dreams is None:
         model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)
     else:
         model = dreams.model
