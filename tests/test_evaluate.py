@@ -18,7 +18,7 @@ from equiworld.world_models import runs
 from equiworld.world_models.assembly import load_run
 
 ACTING = ["alignment", "angles", "group_errors", "prediction"]
-OTHERS = ["decomposition", "independence", "lsbd", "mig", "action_prediction", "reconstruction", "ima"]
+OTHERS = ["decomposition", "independence", "lsbd", "mig", "action_prediction", "reconstruction", "ima", "dynamics"]
 
 
 @pytest.fixture(scope="module")

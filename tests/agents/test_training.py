@@ -248,7 +248,10 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--agent=pp"], "unknown agent 'pp' (did you mean 'ppo'?); there are: a2c, dqn, ppo, qrdqn, sac, td3"),
+        (
+            ["--agent=pp"],
+            "unknown agent 'pp' (did you mean 'ppo'?); there are: a2c, dqn, dream-ppo, ppo, qrdqn, sac, td3",
+        ),
         (
             [*PPO, "--env=equiworld/FlatLandGaol-v0"],
             "there is no environment 'equiworld/FlatLandGaol-v0' (did you mean",
@@ -272,7 +275,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ),
         (
             ["--agent=dqn", "--env=equiworld/SpriteworldGoalFindingEmbodied-v0", "--env-options", "image_size=36"],
-            "MultiDiscrete([2 4]); accepted: a2c, ppo",
+            "MultiDiscrete([2 4]); accepted: a2c, dream-ppo, ppo",
         ),
         (PPO, "NatureCNN takes images of 36x36 pixels or more, not 16x16; --world-model RUN or factors are accepted"),
         ([*PPO, "--world-model=factor"], "there is no such run (did you mean 'factors'?); pixels, factors and runs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_copying_is_the_distance_between_rows(assembly: Assembly) -> None:
         assert found.details["windows"][str(ahead)] == len(starts)
 
 
-def test_what_cannot_be_measured_says_why(assembly: Assembly, trained: dict[str, Path]) -> None:
+def test_what_cannot_be_measured_says_why(assembly: Assembly, trained: dict[str, Path], tmp_path: Path) -> None:
     model = assembly.model
     assert isinstance(model, DynamicsModel)
     model.dynamics = Knowing(all_codes(model))
@@ -105,7 +106,8 @@ def test_what_cannot_be_measured_says_why(assembly: Assembly, trained: dict[str,
     assert found.values["latent_20"] is None and found.values["image_20"] is None
     assert found.reason == "no test episode goes on for 35 steps"
     assert found.values["latent_10"] == pytest.approx(0, abs=1e-9)
-    measured = evaluate.evaluate_run(trained["vae"], ["dynamics"])
+    run = Path(shutil.copytree(trained["vae"], tmp_path / "run"))
+    measured = evaluate.evaluate_run(run, ["dynamics"])
     assert measured.missing["dynamics"] == "vae has no dynamics" and "dynamics" in usual()
 
 
