@@ -69,7 +69,7 @@ LEARNT = (
 MOST = 3.0
 """Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
 the targets."""
-COMPRESSION = 0.06
+COMPRESSION = 0.1
 """Largest multiplier where the information is minimised, over how far the target is above the least NELBO: what the
 codes were once allowed to hold is unlearnt slowly, so that these runs begin near the weights that they end with."""
 
@@ -77,7 +77,7 @@ RATE = 0.5
 """Of the multipliers, over the target of NELBO."""
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
-MARGIN = {"nelbo": 0.98, "mmd": 0.9}
+MARGIN = {"nelbo": 0.98, "mmd": 0.85}
 """What lagvae is asked for, over the target: its constraints are estimated from batches, the discrepancy coarsely."""
 FACTORS = (1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
 """Targets of NELBO, as multiples of the least."""
