@@ -73,6 +73,8 @@ class DreamPPOOptions(PPOOptions):
     """Steps of each dream between two updates of the policy."""
     batch_size: int = 1024
     """Dreamt steps in a minibatch."""
+    n_epochs: int = 5
+    """Passes over the steps of an update; new steps are cheap in dreams."""
     rounds: int = 5
     """How often there is: collecting, fitting, dreaming. Each round makes as many real steps."""
     dream_steps: int = 200_000

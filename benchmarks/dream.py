@@ -24,6 +24,7 @@ import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
 
+from equiworld.agents.algorithms import DreamPPOOptions
 from equiworld.agents.dream import DreamVectorEnv
 from equiworld.agents.vec_env import SB3VecEnv
 from equiworld.datasets.randomness import torch_generator
@@ -78,7 +79,9 @@ def stepping(kind: str) -> Callable[[], int]:
 
 def learning(kind: str) -> Callable[[], int]:
     """A rollout and its update, as ``--agent=dream-ppo`` makes them."""
-    algorithm = PPO("MlpPolicy", SB3VecEnv(dreams(kind)), n_steps=ROLLOUT, batch_size=1024, n_epochs=10, seed=0)
+    usual = DreamPPOOptions()
+    sizes: dict[str, Any] = {"n_steps": ROLLOUT, "batch_size": usual.batch_size, "n_epochs": usual.n_epochs}
+    algorithm = PPO("MlpPolicy", SB3VecEnv(dreams(kind)), seed=0, **sizes)
 
     def work() -> int:
         algorithm.learn(ROLLOUT * DREAMS, reset_num_timesteps=False)
