@@ -35,15 +35,23 @@ class Mixture:
     Attributes:
         logits: Log-weights of the components, which need not be normalised, [B, K].
         mean: [B, K, L].
-        deviation: [B, K, L].
+        spread: Any numbers, from which the deviations are made; see ``deviation``. [B, K, L].
         scale: Standard deviation of each number of the codes, [L].
     """
 
     logits: Tensor
     mean: Tensor
-    deviation: Tensor
+    spread: Tensor
     scale: Tensor
     certain = False
+
+    @property
+    def deviation(self) -> Tensor:
+        """Standard deviations of the components, ``s (softplus(r) + 0.01)``, [B, K, L]."""
+        return self._deviation(self.spread)
+
+    def _deviation(self, spread: Tensor) -> Tensor:
+        return self.scale * (functional.softplus(spread) + _NARROWEST)
 
     def draw(self, generator: torch.Generator | None = None, temperature: float = 1.0) -> Tensor:
         """A code of each, [B, L]: the component's logits divided by the temperature, its variance multiplied by it.
@@ -57,7 +65,9 @@ class Mixture:
         chance = torch.rand(self.logits.shape, generator=generator, device=generator.device).to(device)
         noise = torch.randn(self.mean[:, 0].shape, generator=generator, device=generator.device).to(device)
         component = (self.logits / temperature - torch.log(-torch.log(chance))).argmax(1)  # Gumbel's trick
-        return self._of(self.mean, component) + math.sqrt(temperature) * self._of(self.deviation, component) * noise
+        # Of the components that were drawn alone: softplus costs more than all else here.
+        deviation = self._deviation(self._of(self.spread, component))
+        return self._of(self.mean, component) + math.sqrt(temperature) * deviation * noise
 
     def error(self, target: Tensor) -> Tensor:
         """Nats for each number of ``target [B, L]``, in units of the codes' spread, [B]."""
@@ -65,8 +75,9 @@ class Mixture:
 
     def log_prob(self, codes: Tensor) -> Tensor:
         """Log-density of ``codes [B, L]`` in nats, [B]."""
-        distance = (codes[:, None] - self.mean) / self.deviation
-        each = -0.5 * (distance.square() + math.log(2 * math.pi)) - self.deviation.log()
+        deviation = self.deviation
+        distance = (codes[:, None] - self.mean) / deviation
+        each = -0.5 * (distance.square() + math.log(2 * math.pi)) - deviation.log()
         return torch.logsumexp(self.logits.log_softmax(1) + each.sum(2), 1)
 
     @staticmethod
@@ -78,8 +89,8 @@ class Mixture:
 class MixtureDynamics(GRUDynamics):
     """The memory of ``GRUDynamics``, of which a mixture for the next code is read.
 
-    A component's mean is a difference to the code, and its deviation ``s (softplus(r) + 0.01)``. Components span all
-    numbers of a code together, so that what belongs together is drawn together.
+    A component's mean is a difference to the code. Components span all numbers of a code together, so that what belongs
+    together is drawn together.
 
     Args:
         latents: Numbers in a code, L.
@@ -102,8 +113,7 @@ class MixtureDynamics(GRUDynamics):
         parts = read.view(len(read), self.components, -1)
         logits, moved, spread = parts.split((1, self.latents, self.latents), 2)
         mean = state.latent[:, None] + self.scale * moved
-        deviation = self.scale * (functional.softplus(spread) + _NARROWEST)
-        return Mixture(logits[..., 0], mean, deviation, self.scale), memory
+        return Mixture(logits[..., 0], mean, spread, self.scale), memory
 
 
 @dynamics("mdn-gru", MixtureOptions, "a mixture of Gaussians on a recurrent unit (Ha and Schmidhuber 2018)")

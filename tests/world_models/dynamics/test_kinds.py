@@ -136,7 +136,14 @@ def test_weights_come_from_the_generator_alone(flat: VAE) -> None:
 def mixture() -> Mixture:
     weights, means = torch.randn(5, 3, generator=source(1)), 2 * torch.randn(5, 3, 2, generator=source(2))
     deviations = torch.rand(5, 3, 2, generator=source(3)) + 0.1
-    return Mixture(weights, means, deviations, torch.tensor([2.0, 0.5]))
+    found = mixed(weights, means, deviations, torch.tensor([2.0, 0.5]))
+    assert torch.allclose(found.deviation, deviations, rtol=1e-5)
+    return found
+
+
+def mixed(logits: Tensor, mean: Tensor, deviation: Tensor, scale: Tensor) -> Mixture:
+    """By its deviations, which must be a hundredth of the scale or more."""
+    return Mixture(logits, mean, torch.log(torch.expm1(deviation / scale - 0.01)), scale)
 
 
 def as_torch(mixture: Mixture) -> distributions.MixtureSameFamily:
@@ -156,9 +163,9 @@ def test_a_mixtures_likelihood_is_torchs(mixture: Mixture) -> None:
 
 def test_samples_of_a_mixture_have_its_moments(mixture: Mixture) -> None:
     rows = torch.zeros(40_000, dtype=torch.int64)
-    many = Mixture(mixture.logits[rows], mixture.mean[rows], mixture.deviation[rows], mixture.scale)
+    many = Mixture(mixture.logits[rows], mixture.mean[rows], mixture.spread[rows], mixture.scale)
     drawn = many.draw(source())
-    true = as_torch(Mixture(mixture.logits[:1], mixture.mean[:1], mixture.deviation[:1], mixture.scale))
+    true = as_torch(Mixture(mixture.logits[:1], mixture.mean[:1], mixture.spread[:1], mixture.scale))
     assert torch.allclose(drawn.mean(0), true.mean[0], atol=0.05)
     assert torch.allclose(drawn.var(0), true.variance[0], rtol=0.05)
     assert torch.equal(drawn, many.draw(source()))
@@ -168,12 +175,16 @@ def test_temperature_narrows_a_mixture(mixture: Mixture) -> None:
     heaviest = mixture.mean[torch.arange(5), mixture.logits.argmax(1)]
     assert torch.equal(mixture.draw(), heaviest) and torch.equal(mixture.draw(source(), 0.0), heaviest)
     rows = torch.zeros(40_000, dtype=torch.int64)
-    one = Mixture(torch.zeros(1, 1)[rows], torch.ones(1, 1, 1)[rows], torch.full((1, 1, 1), 2.0)[rows], torch.ones(1))
+    one = mixed(torch.zeros(1, 1)[rows], torch.ones(1, 1, 1)[rows], torch.full((1, 1, 1), 2.0)[rows], torch.ones(1))
     for temperature in (0.25, 1.0, 1.5):  # the variance is multiplied by it
         assert one.draw(source(), temperature).var().item() == pytest.approx(4 * temperature, rel=0.03)
     # So are the logits divided: of weights 1 : 3 at temperature 1/2 are left 1 : 9.
-    two = torch.tensor([[0.0, math.log(3)]])[rows], torch.tensor([[[0.0], [1.0]]])[rows], torch.zeros(40_000, 2, 1)
-    assert Mixture(*two, torch.ones(1)).draw(source(), 0.5).mean().item() == pytest.approx(0.9, abs=0.01)
+    two = (
+        torch.tensor([[0.0, math.log(3)]])[rows],
+        torch.tensor([[[0.0], [1.0]]])[rows],
+        torch.full((40_000, 2, 1), 0.01 + 1e-7),
+    )
+    assert mixed(*two, torch.ones(1)).draw(source(), 0.5).mean().item() == pytest.approx(0.9, abs=0.01)
 
 
 # What training minimises
