@@ -126,7 +126,8 @@ def independent_words(found: Spectrum, max_length: int, max_elements: int) -> li
 
     Args:
         found: The coordinates of the actions.
-        max_length: The longest word that is looked at.
+        max_length: The longest word that is looked at where an angle has no order up to this; elsewhere the words
+            come to an end by themselves.
         max_elements: The most elements of each.
     """
     turns = np.abs(found.angles[:, found.turned]) > _STILL
@@ -139,7 +140,9 @@ def independent_words(found: Spectrum, max_length: int, max_elements: int) -> li
     for label in range(number):
         actions = active[labels == label]
         planes = found.turned[turns[actions].any(0)]
-        groups.append(_enumerate(actions, planes, found.angles[np.ix_(actions, planes)], max_length, max_elements))
+        angles = found.angles[np.ix_(actions, planes)]
+        ends = all(order_error(angle, nearest_order(angle, max_length, 1e-9)) <= 1e-9 for angle in angles.flat)
+        groups.append(_enumerate(actions, planes, angles, max_elements if ends else max_length, max_elements))
     return groups
 
 
