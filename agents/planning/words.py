@@ -17,6 +17,7 @@ Complex = NDArray[np.complex128]
 Ints = NDArray[np.int64]
 
 _SNAP = 0.004  # radians: an angle so near a fraction of a full turn is that fraction
+_EXACT = 1e-5  # radians: so near it is that one, though a simpler one is near too, as from order 41 on
 _STILL = 0.02  # radians: an action that turns a plane by less leaves it alone
 _BINS = 4096  # of a full turn; turns in one bin are the same, and no fraction up to this order lies between two bins
 
@@ -78,8 +79,11 @@ def spectrum(matrices: Floats, max_order: int = 64, slack: float = 0.05) -> Spec
 
 
 def _snapped(angle: float, max_order: int) -> float:
-    fraction = nearest_order(angle, max_order, _SNAP)
-    return 2 * math.pi * fraction[0] / fraction[1] if order_error(angle, fraction) <= _SNAP else float(angle)
+    for slack in (_EXACT, _SNAP):
+        fraction = nearest_order(angle, max_order, slack)
+        if order_error(angle, fraction) <= slack:
+            return 2 * math.pi * fraction[0] / fraction[1]
+    return float(angle)
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,15 @@ def test_the_basis_of_the_codes_does_not_matter() -> None:
     assert sorted(plan.actions[0].tolist()) == [0, 0, 3, 3, 3] and plan.found[0] and plan.distance[0] < 1e-9
 
 
+@pytest.mark.parametrize("order", [41, 50, 64])
+def test_fractions_of_high_orders_are_told_from_simpler_ones_beside_them(order: int) -> None:
+    angles = (np.array([[1.0], [-1.0]]) * TURN / order).astype(np.float32)  # 1/64 of a turn is .003 rad from 1/62
+    goals = torch.cat([true_turns(np.array([[place]]) * TURN / order) @ START[0, :2] for place in range(order)])
+    plan = GroupPlanner(turning(angles)).plan(START[:, :2].expand(order, 2), goals)
+    assert plan.lengths.tolist() == [min(place, order - place) for place in range(order)]
+    assert plan.found.all() and plan.distance.max() < 1e-9
+
+
 def test_angles_of_no_order_go_as_far_as_asked() -> None:
     angles = np.array([[1.0], [-1.0]])
     planner = GroupPlanner(turning(angles), tolerance=0.05, max_order=3)
