@@ -333,6 +333,8 @@ def test_wrong_usage_is_one_line(
     assert "codes.npz is a file of codes: it cannot be compared with runs" in refused(run, tmp_path / "codes.npz")
     line = f"{model} is the run of a world model: it cannot be compared with runs of agents"
     assert line in refused(run, model) and line in refused(model, run)
+    said = refused(run, model / runs.CHECKPOINT)
+    assert f"{model / runs.CHECKPOINT} is the run of a world model: it cannot be compared with runs of agents" in said
     said = refused(run, played["elsewhere"])
     assert "plays equiworld/FlatLandGoal-v0 with max_episode_steps=12 period=7" in said and "tolerance=1" in said
     assert said.endswith("returns in different environments cannot be put together")
