@@ -555,19 +555,23 @@ def world_scores(model: Path, source: Path, names: Sequence[str], told: Callable
     """The main scores of a world model by the name of their metric, as far as they are known, and all of ``names``.
 
     What an evaluation of the run that it was copied from has found is taken; what is missing is measured of the copy.
+    Where its data are gone, that is told, and is left out.
 
     Args:
         model: The copy that an agent's run keeps.
         source: The run that it was copied from, which need not be there any more.
         names: What must be known.
-        told: Called with the name of each metric before it is computed.
+        told: Called with the name of each metric before it is computed, and with why some cannot be.
     """
     same = digest(model / runs.CHECKPOINT)
     found: Values = {}
     for place in (run_directory(source), model):
         found |= _main_scores(place / "metrics.json", same)
     if missing := [name for name in names if name not in found]:
-        found |= {each.name: _main(each) for each in evaluate_run(model, missing, told=told).results}
+        try:
+            found |= {each.name: _main(each) for each in evaluate_run(model, missing, told=told).results}
+        except UsageError as error:  # its data are gone, which the agent can do without
+            told(f"{', '.join(missing)} of {model} cannot be measured: {error}")
     return found
 
 

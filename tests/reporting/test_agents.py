@@ -241,6 +241,11 @@ def test_runs_of_dream_ppo_are_of_one_kind(tmp_path: Path) -> None:
     found = agents.evaluate_agents([run, other], Asked(2), ["reconstruction"])
     (kind,) = agent_kinds.kinds(found)
     assert kind.label == "dream-ppo on latents of dynamics" and [each.steps for each in kind.runs] == [60, 60]
+    # What it recorded may be gone: the agent is measured all the same.
+    shutil.rmtree(other / "rollouts")
+    said: list[object] = []
+    assert agents.world_scores(other / "world_model", Path("pixels"), ["mig"], said.append) == {} and len(said) == 1
+    assert str(said[0]).startswith(f"mig of {other / 'world_model'} cannot be measured: there is no rollout file")
 
 
 def test_what_is_known_of_a_world_model_is_not_measured_again(
