@@ -246,7 +246,7 @@ def _evaluate_agents(asked: argparse.Namespace) -> int:
 
     for run in asked.runs:
         if not _is_agent(run):
-            runs.read_config(run)
+            runs.read_config(run_directory(run))
             raise UsageError(f"{run} is the run of a world model: it cannot be compared with runs of agents")
     for flag in ("figures", "iwae", "reference"):
         if getattr(asked, flag):

@@ -175,8 +175,8 @@ def table() -> str:
     for each in found:
         for name, went in each["episodes"].items():
             cells = [str(each["seed"]), name, f"{went['reached']:.1%} of {went['goals']}"]
-            cells += [f"{went[key]:.2f}" for key in ("steps", "shortest")]
-            cells += [f"{went['longer']:.1%}", f"{went['shortest_taken']:.1%}", str(went["most_steps_more"])]
+            forms = {"steps": ".2f", "shortest": ".2f", "longer": ".1%", "shortest_taken": ".1%", "most_steps_more": ""}
+            cells += ["-" if went[key] is None else f"{went[key]:{form}}" for key, form in forms.items()]
             lines.append("| " + " | ".join(cells) + " |")
     met = sum(each["met"] for each in found)
     lines += ["", f"at least {REACHED:.0%} reached, at most {LONGER:.0%} longer: {met} of {len(found)} seeds"]

@@ -16,8 +16,10 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..agents.algorithms import DreamPPOOptions
+from ..agents.dream import DREAM
 from ..agents.options import WORLD_MODEL, AgentOptions, RunOptions, options_of_agent
-from ..agents.training import EPISODES, EVALUATION_SEED, load_agent, make_envs, play_episodes
+from ..agents.training import EPISODES, EVALUATION_SEED, find_dreams, load_agent, make_envs, play_episodes
 from ..agents.vec_env import SB3VecEnv
 from ..datasets.rollouts.command_line import key_values
 from ..envs.registry import UsageError
@@ -279,7 +281,7 @@ def _shortest(envs: VectorEnv[Any, Any, Any], first_seed: int) -> tuple[NDArray[
 
 
 def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
-    """The options of runs that are to be measured together.
+    """The options of runs that are to be measured together, with the environments that they are measured in.
 
     Args:
         paths: Run directories.
@@ -289,11 +291,13 @@ def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
         RunError: One is damaged.
     """
     found = [options_of_agent(path) for path in paths]
-    for path, options in zip(paths, found, strict=True):
+    for path in paths:
         if not (path / runs.CHECKPOINT).is_file():
             raise UsageError(f"{path} holds no checkpoint: {path / runs.CHECKPOINT} does not exist")
         if not os.access(path, os.W_OK):
             raise runs.RunError(f"{path} cannot be written to: copy the run to where its results may lie")
+    found = [_awake(path, options) for path, options in zip(paths, found, strict=True)]
+    for path, options in zip(paths, found, strict=True):
         first, other = _environment(found[0]), _environment(options)
         if first != other:
             raise UsageError(
@@ -301,6 +305,15 @@ def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
                 " returns in different environments cannot be put together"
             )
     return found
+
+
+def _awake(path: Path, options: AgentOptions) -> AgentOptions:
+    """The options of a run; of an agent that learnt in dreams, with the environment that these were recorded in."""
+    dreams = find_dreams(options, path / WORLD_MODEL)
+    if dreams is None:
+        return options
+    pairs = tuple(f"{name}={json.dumps(value)}" for name, value in dreams.env_options.items())
+    return dataclasses.replace(options, env_id=dreams.env_id, run=dataclasses.replace(options.run, env_options=pairs))
 
 
 def _environment(options: AgentOptions) -> tuple[str, dict[str, Any]]:
@@ -347,16 +360,19 @@ def evaluate_agents(
         known = json.dumps(_environment(options))
         if known not in against:
             against[known] = baseline(options, asked)
-        found.append(_evaluate_agent(path, against[known], asked, paged, told))
+        found.append(_evaluate_agent(path, options, against[known], asked, paged, told))
+    worlds: dict[str, Values] = {}  # several agents may see through one
     for each in found:
         if (model := each.measured.path / WORLD_MODEL).is_dir():
-            source = Path(str(each.measured.options["world_model"]))
-            each.world = world_scores(model, source, names or MEASURED, told)
+            source, same = Path(str(each.measured.options["world_model"])), digest(model / runs.CHECKPOINT)
+            if same not in worlds:
+                worlds[same] = world_scores(model, source, names or MEASURED, told)
+            each.world = worlds[same]
     return found
 
 
 def _evaluate_agent(
-    place: Path, against: Baseline, asked: Asked, paged: bool, told: Callable[[str], object]
+    place: Path, awake: AgentOptions, against: Baseline, asked: Asked, paged: bool, told: Callable[[str], object]
 ) -> MeasuredAgent:
     agent = load_agent(place, asked.episodes)
     options = agent.options
@@ -368,14 +384,14 @@ def _evaluate_agent(
     agent.envs.close()
     evaluations, reason = read_evaluations(place / EPISODES)
     results = results_of(episodes, against, evaluations, reason)
-    steps = _steps(place)
+    steps = _steps(place, options)
     observation, about = seen(place, options)
     content = {
         "equiworld": __version__,
         "agent": options.agent_name,
         "observation": observation,
-        "env": options.env_id,
-        "env_options": list(options.run.env_options),
+        "env": awake.env_id,
+        "env_options": list(awake.run.env_options),
         "seed": options.run.seed,
         "steps": steps,
         "episodes": asked.episodes,
@@ -393,7 +409,7 @@ def _evaluate_agent(
     kind = f"{options.agent_name} on {observation}"
     own = {name: value for name, value in options.flat().items() if name not in _APART}
     view = view_of_agent(str(place), place, options.flat(), known) if paged else None
-    measured = Measured(place, kind, options.run.seed, results, written, view, (), None, options.flat())
+    measured = Measured(place, kind, options.run.seed, results, written, view, (), None, awake.flat())
     return MeasuredAgent(
         measured,
         options.agent_name,
@@ -407,8 +423,12 @@ def _evaluate_agent(
     )
 
 
-def _steps(place: Path) -> int:
-    return int(runs.load_checkpoint(place).get("counters", {}).get("num_timesteps", 0))
+def _steps(place: Path, options: AgentOptions) -> int:
+    """Steps that were made in the environment that the agent learnt in."""
+    content = runs.load_checkpoint(place)
+    if isinstance(options.agent, DreamPPOOptions):  # whose checkpoints stand between rounds
+        return int(content.get("round", 0)) * (options.total // options.agent.rounds)
+    return int(content.get("counters", {}).get("num_timesteps", 0))
 
 
 def seen(place: Path, options: AgentOptions) -> tuple[str, dict[str, Any]]:
@@ -417,8 +437,14 @@ def seen(place: Path, options: AgentOptions) -> tuple[str, dict[str, Any]]:
     if (place / WORLD_MODEL).is_dir():
         config = runs.read_config(place / WORLD_MODEL)
         named = f"latents of {config['model']}"
-        about = {f"world model's {name}": value for name, value in config.items() if name not in _MODELS_APART}
+        if not isinstance(
+            options.agent, DreamPPOOptions
+        ):  # whose own options say all, and whose recordings are its own
+            about = {f"world model's {name}": value for name, value in config.items() if name not in _MODELS_APART}
+    if options.env_id == DREAM:
+        about |= {f"dreams' {name}": value for name, value in key_values(run.env_options, "--env-options").items()}
     more = [
+        *(["in dreams"] if options.env_id == DREAM else []),
         *(["finetuned"] if run.encoder == "finetuned" else []),
         *(["sampled"] if run.latent_sample else []),
         *([f"{run.stack} stacked"] if run.stack > 1 else []),
@@ -529,19 +555,23 @@ def world_scores(model: Path, source: Path, names: Sequence[str], told: Callable
     """The main scores of a world model by the name of their metric, as far as they are known, and all of ``names``.
 
     What an evaluation of the run that it was copied from has found is taken; what is missing is measured of the copy.
+    Where its data are gone, that is told, and is left out.
 
     Args:
         model: The copy that an agent's run keeps.
         source: The run that it was copied from, which need not be there any more.
         names: What must be known.
-        told: Called with the name of each metric before it is computed.
+        told: Called with the name of each metric before it is computed, and with why some cannot be.
     """
     same = digest(model / runs.CHECKPOINT)
     found: Values = {}
     for place in (run_directory(source), model):
         found |= _main_scores(place / "metrics.json", same)
     if missing := [name for name in names if name not in found]:
-        found |= {each.name: _main(each) for each in evaluate_run(model, missing, told=told).results}
+        try:
+            found |= {each.name: _main(each) for each in evaluate_run(model, missing, told=told).results}
+        except UsageError as error:  # its data are gone, which the agent can do without
+            told(f"{', '.join(missing)} of {model} cannot be measured: {error}")
     return found
 
 

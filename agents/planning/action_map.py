@@ -72,13 +72,18 @@ def try_actions(
         share: An action is taken for the learnt one that has more than this share of the votes.
 
     Raises:
-        UsageError: The actions are not discrete, no state is asked for, or pictures do not fit the model.
+        UsageError: The actions are not discrete, no state is asked for, the model has no group, or pictures do not fit
+            it.
     """
     space = env.single_action_space
     if not isinstance(space, spaces.Discrete):
         raise UsageError(f"a learnt group has discrete actions, the environment those of {space}")
     if states < 1:
         raise UsageError(f"actions must be tried from 1 state or more, not {states}")
+    if not hasattr(model, "matrices"):
+        raise UsageError(
+            "there are no learnt actions to look for: a world model with a group is needed, such as rgrvae"
+        )
     matrices = model.matrices().detach()
     still = torch.eye(matrices.shape[1], dtype=matrices.dtype, device=matrices.device)
     maps = torch.cat([matrices, still[None]])

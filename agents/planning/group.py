@@ -87,7 +87,9 @@ class GroupPlanner:
         for name, value in (("max_order", max_order), ("max_states", max_states), ("max_length", max_length)):
             if value < 1:
                 raise UsageError(f"the planner's {name} must be 1 or more, got {value}")
-        given = model.matrices
+        given = getattr(model, "matrices", None)
+        if given is None:
+            raise UsageError("the group planner needs a world model with a group, such as rgrvae")
         matrices = (given if isinstance(given, Tensor) else given()).detach()
         self.codes = tuple(range(len(matrices)) if codes is None else (int(code) for code in codes))
         if not self.codes:

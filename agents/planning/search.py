@@ -39,8 +39,8 @@ def search(
     """Shortest words from codes to goals, all words of one length before any longer one.
 
     A search ends with the first word that leads to within the resolution; otherwise with the nearest of the whole
-    orbit. A longer word must lead nearer by half the resolution. Codes that lie in one cell of a grid, whose diagonal
-    is that half, count as one, so that a finite orbit is gone through once.
+    orbit. A longer word must lead nearer by half the resolution, or be the first that is near enough. Codes that lie in
+    one cell of a grid, whose diagonal is that half, count as one, so that a finite orbit is gone through once.
 
     Args:
         matrices: What each action does to a code, [A, D, D].
@@ -80,7 +80,12 @@ def search(
         order = apart.argsort(stable=True)
         order = order[which[order].argsort(stable=True)]
         first = order[_begins(which[order])]
-        better = first[apart[first] < best[which[first]] - resolution[which[first]] / 2]
+        # What is there counts, however little nearer it is than what was not.
+        now, known = apart[first], best[which[first]]
+        nearer = now < known - resolution[which[first]] / 2
+        for limit in (tolerance[which[first]], resolution[which[first]]):
+            nearer |= (now <= limit) & (known > limit)
+        better = first[nearer]
         best[which[better]], best_node[which[better]] = apart[better], nodes[better]
         open_ = best[which] > resolution[which]
         frontier, which, nodes = frontier[open_], which[open_], nodes[open_]

@@ -17,6 +17,8 @@ from ...world_models.dynamics.actions import ActionCode
 from ...world_models.dynamics.base import Outcome, State
 from .base import Plan
 
+_FAILED = 1e9  # the cost where imagination fails whatever is done
+
 
 class Imagined(Protocol):
     """What sequences are imagined with, such as ``world_models.dynamics.base.Dynamics``."""
@@ -281,5 +283,5 @@ class ShootingPlanner(ABC):
         costs = costs.view(count, number)
         # Where imagination fails, a sequence counts as the worst of the others.
         fine = costs.isfinite()
-        worst = torch.where(fine, costs, -torch.inf).max(1, keepdim=True).values.nan_to_num(neginf=0.0)
+        worst = torch.where(fine, costs, -torch.inf).max(1, keepdim=True).values.nan_to_num(neginf=_FAILED)
         return torch.where(fine, costs, worst), ends.view(count, number)

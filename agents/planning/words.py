@@ -17,6 +17,7 @@ Complex = NDArray[np.complex128]
 Ints = NDArray[np.int64]
 
 _SNAP = 0.004  # radians: an angle so near a fraction of a full turn is that fraction
+_EXACT = 1e-5  # radians: so near it is that one, though a simpler one is near too, as from order 41 on
 _STILL = 0.02  # radians: an action that turns a plane by less leaves it alone
 _BINS = 4096  # of a full turn; turns in one bin are the same, and no fraction up to this order lies between two bins
 
@@ -78,8 +79,11 @@ def spectrum(matrices: Floats, max_order: int = 64, slack: float = 0.05) -> Spec
 
 
 def _snapped(angle: float, max_order: int) -> float:
-    fraction = nearest_order(angle, max_order, _SNAP)
-    return 2 * math.pi * fraction[0] / fraction[1] if order_error(angle, fraction) <= _SNAP else float(angle)
+    for slack in (_EXACT, _SNAP):
+        fraction = nearest_order(angle, max_order, slack)
+        if order_error(angle, fraction) <= slack:
+            return 2 * math.pi * fraction[0] / fraction[1]
+    return float(angle)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def independent_words(found: Spectrum, max_length: int, max_elements: int) -> li
 
     Args:
         found: The coordinates of the actions.
-        max_length: The longest word that is looked at.
+        max_length: The longest word that is looked at where an angle has no order up to this; elsewhere the words
+            come to an end by themselves.
         max_elements: The most elements of each.
     """
     turns = np.abs(found.angles[:, found.turned]) > _STILL
@@ -139,7 +144,9 @@ def independent_words(found: Spectrum, max_length: int, max_elements: int) -> li
     for label in range(number):
         actions = active[labels == label]
         planes = found.turned[turns[actions].any(0)]
-        groups.append(_enumerate(actions, planes, found.angles[np.ix_(actions, planes)], max_length, max_elements))
+        angles = found.angles[np.ix_(actions, planes)]
+        ends = all(order_error(angle, nearest_order(angle, max_length, 1e-9)) <= 1e-9 for angle in angles.flat)
+        groups.append(_enumerate(actions, planes, angles, max_elements if ends else max_length, max_elements))
     return groups
 
 

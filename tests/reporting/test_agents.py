@@ -18,6 +18,7 @@ from scipy import stats
 from equiworld import evaluate, train
 from equiworld.agents.options import options_of_agent
 from equiworld.agents.training import EVALUATION_SEED
+from equiworld.datasets.rollouts import Plan, collect
 from equiworld.envs import GoalTask, UsageError
 from equiworld.envs.flatland import FlatLand
 from equiworld.envs.tasks import shortest_steps
@@ -207,6 +208,46 @@ def test_world_models_stand_beside_their_agents(copied: Callable[..., list[Path]
     assert agent_kinds.correlations(fakes[:2]) == {}
 
 
+def test_agents_that_learnt_in_dreams_are_measured_where_these_were_recorded(
+    copied: Callable[..., list[Path]], trained: dict[str, Path], tmp_path: Path
+) -> None:
+    limited = {**SMALL, "max_episode_steps": 12}
+    collect(Plan("equiworld/FlatLandGoal-v0", seed=0, env_options=limited), 200, tmp_path / "torus.h5", num_envs=4)
+    front = ["--model=dynamics", f"--base-model-path={trained['vae']}", f"--dataset={tmp_path / 'torus.h5'}"]
+    sizes = ["--epochs=1", "--window=4", "--batch-size=40", "--hidden-width=16", "--memory=8", "--no-evaluate"]
+    assert train.main([*front, *sizes, f"--log-dir={tmp_path}"]) == 0
+    dreams = ["--env=dream", f"--world-model={tmp_path / 'version_0'}", "--env-options", "horizon=5"]
+    assert train.main([*COMMON, f"--log-dir={tmp_path}", *dreams]) == 0
+    run, (real,) = tmp_path / "version_1", copied("factors-0")
+    found = agents.evaluate_agents([run, real], Asked(3, videos=1), ["reconstruction"])
+    assert [each.measured.kind for each in found] == ["ppo on latents of dynamics, in dreams", "ppo on factors"]
+    assert [each.measured.options["env"] for each in found] == ["equiworld/FlatLandGoal-v0"] * 2
+    assert held(run)["env"] == "equiworld/FlatLandGoal-v0" and "tolerance=0" in held(run)["env_options"]
+    assert found[0].options["dreams' horizon"] == 5 and found[0].reference == found[1].reference
+    last = [each for each in json.loads((run / "episodes.json").read_text()) if each["step"] == 48]
+    assert last == [{"step": 48, **episode} for episode in found[0].episodes]
+
+
+def test_runs_of_dream_ppo_are_of_one_kind(tmp_path: Path) -> None:
+    small = ["--agent=dream-ppo", *COMMON[1:2], "--num-envs=3", "--steps=64", "--rounds=2", "--eval-episodes=0"]
+    small += ["--net-arch=8", "--dreams=2", "--dream-steps=16", "--n-steps=8", "--batch-size=16", "--n-epochs=1"]
+    small += ["--latents=3", "--vae-epochs=1", "--dynamics-epochs=1", "--env-options", *OPTIONS]
+    assert train.main([*small, f"--log-dir={tmp_path}"]) == 0
+    run = tmp_path / "version_0"
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    config = yaml.safe_load((other / "world_model" / "config.yaml").read_text())
+    config["dataset"] = str(other / "rollouts")  # each has recordings of its own
+    (other / "world_model" / "config.yaml").write_text(yaml.safe_dump(config))
+    found = agents.evaluate_agents([run, other], Asked(2), ["reconstruction"])
+    (kind,) = agent_kinds.kinds(found)
+    assert kind.label == "dream-ppo on latents of dynamics" and [each.steps for each in kind.runs] == [60, 60]
+    # What it recorded may be gone: the agent is measured all the same.
+    shutil.rmtree(other / "rollouts")
+    said: list[object] = []
+    assert agents.world_scores(other / "world_model", Path("pixels"), ["mig"], said.append) == {} and len(said) == 1
+    assert str(said[0]).startswith(f"mig of {other / 'world_model'} cannot be measured: there is no rollout file")
+
+
 def test_what_is_known_of_a_world_model_is_not_measured_again(
     copied: Callable[..., list[Path]], trained: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -297,6 +338,8 @@ def test_wrong_usage_is_one_line(
     assert "codes.npz is a file of codes: it cannot be compared with runs" in refused(run, tmp_path / "codes.npz")
     line = f"{model} is the run of a world model: it cannot be compared with runs of agents"
     assert line in refused(run, model) and line in refused(model, run)
+    said = refused(run, model / runs.CHECKPOINT)
+    assert f"{model / runs.CHECKPOINT} is the run of a world model: it cannot be compared with runs of agents" in said
     said = refused(run, played["elsewhere"])
     assert "plays equiworld/FlatLandGoal-v0 with max_episode_steps=12 period=7" in said and "tolerance=1" in said
     assert said.endswith("returns in different environments cannot be put together")

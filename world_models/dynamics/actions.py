@@ -66,8 +66,10 @@ class ActionCode:
             if rows.shape[1] != self.size or not np.isfinite(rows).all():
                 raise UsageError(f"actions are {self.size} finite numbers each, got an array {list(given.shape)}")
             return torch.from_numpy(((rows - self._centre) / self._scale).astype(np.float32))
-        codes = rows.astype(np.int64) - self._start
-        if codes.shape[1] != len(self.choices) or (codes < 0).any() or (codes >= np.array(self.choices)).any():
+        with np.errstate(invalid="ignore"):  # what no integer holds differs from its code
+            codes = rows.astype(np.int64) - self._start
+        fits = codes.shape[1] == len(self.choices) and bool((codes + self._start == rows).all())
+        if not fits or (codes < 0).any() or (codes >= np.array(self.choices)).any():
             raise UsageError(f"actions are of {self.space}, which the ones given are not")
         vectors = torch.zeros(len(rows), self.size)
         begins = np.cumsum((0, *self.choices[:-1]))
@@ -84,6 +86,8 @@ class ActionCode:
             assert isinstance(self.space, spaces.Box)
             values = rows.double().numpy() * self._scale + self._centre
             found = values.reshape(len(rows), *self.space.shape)
+            if self.space.dtype is not None and self.space.dtype.kind in "iu":
+                found = np.rint(found)  # a whole number that was scaled may come back a hair below itself
             return np.clip(found, self.space.low, self.space.high).astype(self.space.dtype)
         codes = np.stack([part.argmax(1).numpy() for part in rows.split(self.choices, 1)], 1) + self._start
         return codes[:, 0] if isinstance(self.space, spaces.Discrete) else codes.reshape(len(rows), *self.space.shape)  # type: ignore[misc]

@@ -40,12 +40,13 @@ class DynamicsPanels:
         dream = imagine(model.dynamics, batch.latents[:, :-1], batch.actions)
         spread = model.dynamics.scale.square().sum()
         errors = (dream.latents - batch.latents[:, 1:]).square().sum(2) / spread
-        copied = (batch.latents[:, :1] - batch.latents[:, 1:]).square().sum(2) / spread
-        for step in range(batch.actions.shape[1]):
+        known = model.dynamics.context  # the last code that is seen, which copying copies
+        copied = (batch.latents[:, known : known + 1] - batch.latents[:, 1:]).square().sum(2) / spread
+        for step in range(known, batch.actions.shape[1]):
             there = batch.mask[:, step].bool()
             if there.any():
-                writer.add_scalar(f"error/after_{step + 1}", errors[there, step].mean(), epoch)
-                writer.add_scalar(f"copying/after_{step + 1}", copied[there, step].mean(), epoch)
+                writer.add_scalar(f"error/after_{step + 1 - known}", errors[there, step].mean(), epoch)
+                writer.add_scalar(f"copying/after_{step + 1 - known}", copied[there, step].mean(), epoch)
         whole = batch.mask.sum(1).argsort(descending=True, stable=True)[:_DREAMS].tolist()
         rows = []
         for window in whole:

@@ -132,6 +132,15 @@ def test_the_basis_of_the_codes_does_not_matter() -> None:
     assert sorted(plan.actions[0].tolist()) == [0, 0, 3, 3, 3] and plan.found[0] and plan.distance[0] < 1e-9
 
 
+@pytest.mark.parametrize("order", [41, 50, 64])
+def test_fractions_of_high_orders_are_told_from_simpler_ones_beside_them(order: int) -> None:
+    angles = (np.array([[1.0], [-1.0]]) * TURN / order).astype(np.float32)  # 1/64 of a turn is .003 rad from 1/62
+    goals = torch.cat([true_turns(np.array([[place]]) * TURN / order) @ START[0, :2] for place in range(order)])
+    plan = GroupPlanner(turning(angles)).plan(START[:, :2].expand(order, 2), goals)
+    assert plan.lengths.tolist() == [min(place, order - place) for place in range(order)]
+    assert plan.found.all() and plan.distance.max() < 1e-9
+
+
 def test_angles_of_no_order_go_as_far_as_asked() -> None:
     angles = np.array([[1.0], [-1.0]])
     planner = GroupPlanner(turning(angles), tolerance=0.05, max_order=3)
@@ -249,6 +258,23 @@ def test_a_search_agrees_with_what_is_looked_up() -> None:
     assert found.distance.max() < 1e-9
 
 
+def test_a_search_takes_what_is_near_enough_however_little_nearer_it_is() -> None:
+    # The start is .13 rad off, a step leads to .09, and no other word to less than .1.
+    model, here = turning(np.array([[0.22]])), START[:, :2] / START[:, :2].norm()
+    goal = true_turns(np.array([[0.13]])) @ here[0]
+    found = search(model.matrices(), here, goal, torch.tensor([0.1], dtype=here.dtype), max_length=5, max_states=99)
+    assert found.words[0].tolist() == [0] and found.near[0]
+
+
+def test_words_of_a_finite_group_are_as_long_as_it_takes() -> None:
+    angles = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 1]]) * TURN / 15  # three planes in one set, and no inverses
+    planner = GroupPlanner(turning(angles), max_order=20)
+    assert [(words.closed, len(words.phases), words.lengths.max()) for words in planner.words] == [(True, 15**3, 42)]
+    code = torch.ones(1, 6, dtype=torch.float64)
+    plan = planner.plan(code, (true_turns(np.array([[14, 13, 12]]) @ angles) @ code[0]))
+    assert plan.found[0] and plan.lengths[0] == 39 and plan.distance[0] < 1e-9
+
+
 def test_a_search_that_is_cut_gives_the_nearest_that_it_saw() -> None:
     model = turning(np.array([[1.0], [-1.0]]) * TURN / 20)
     here, goal = START[:, :2], (true_turns(np.array([[TURN / 4]])) @ START[0, :2])
@@ -296,6 +322,11 @@ def test_a_reflection_alone_commutes() -> None:
 def test_options_that_cannot_be_used(options: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         GroupPlanner(turning(FLATLAND), **options)
+
+
+def test_a_model_without_a_group_cannot_be_planned_with() -> None:
+    with pytest.raises(UsageError, match="a world model with a group"):
+        GroupPlanner(SimpleNamespace())
 
 
 def test_codes_that_do_not_fit() -> None:

@@ -144,6 +144,17 @@ def test_what_cannot_be_imagined_is_not_chosen() -> None:
         assert plan.found[0] and 0 not in plan.actions[0]
 
 
+def test_where_nothing_can_be_imagined_nothing_is_found() -> None:
+    class Failing(Walk):
+        def step(self, state: State, actions: torch.Tensor) -> Outcome:
+            after = super().step(state, actions)
+            return Outcome(State(after.state.latent * torch.nan), after.reward, after.continues)
+
+    for kind in PLANNERS:
+        plan = kind(Failing(STEER), STEERED, horizon=2).plan(torch.zeros(1, 2), torch.ones(1, 2))
+        assert not plan.found[0] and plan.distance[0] > 1e6
+
+
 def test_elites_and_exponential_weights() -> None:
     costs = torch.tensor([[3.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
     elite = CEMPlanner(Walk(STEER), STEERED, elite=0.5).weights(costs)

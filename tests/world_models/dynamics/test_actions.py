@@ -35,6 +35,7 @@ def test_bounded_numbers_are_scaled_and_others_are_not() -> None:
         spaces.MultiDiscrete([4, 1, 3]),
         spaces.MultiDiscrete([[2, 3], [4, 5]]),
         spaces.Box(-2, 5, (2, 3), np.float32),
+        spaces.Box(-7, 90, (8,), np.int32),
     ],
 )
 def test_what_is_encoded_is_decoded(space: spaces.Space) -> None:
@@ -49,7 +50,7 @@ def test_what_is_encoded_is_decoded(space: spaces.Space) -> None:
 
 
 def test_what_is_no_action_is_refused() -> None:
-    for actions in ([3], [-1], [[0, 1]]):
+    for actions in ([3], [-1], [[0, 1]], [0.5], [np.nan]):
         with pytest.raises(UsageError, match="actions are of Discrete"):
             ActionCode(spaces.Discrete(3)).encode(actions)
     with pytest.raises(UsageError, match="2 finite numbers each"):

@@ -138,13 +138,22 @@ def test_a_run_needs_no_other(trained: dict[str, Path], recorded: Path, tmp_path
     assert torch.equal(again.encode(images), codes)
 
 
-def test_what_tensorboard_shows(trained: dict[str, Path], recorded: Path, tmp_path: Path) -> None:
-    assert train.main(arguments(trained["vae"], recorded, tmp_path, dynamics="mlp", epochs=2)) == 0
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [({"dynamics": "mlp"}, 4), ({"dynamics": "gru", "memory": 8, "context": 1}, 3)],  # counted from what was seen last
+    ids=["mlp", "gru"],
+)
+def test_what_tensorboard_shows(
+    trained: dict[str, Path], recorded: Path, tmp_path: Path, options: dict[str, Any], steps: int
+) -> None:
+    assert train.main(arguments(trained["vae"], recorded, tmp_path, epochs=2, **options)) == 0
     events = EventAccumulator(str(tmp_path / "version_0"))
     events.Reload()
     shown = events.Tags()
     wanted = {f"{part}/{term}" for part in ("train", "valid") for term in ("loss", "latent", "reward", "termination")}
-    wanted |= {f"{part}/after_{step}" for part in ("error", "copying") for step in (1, 2, 3, 4)} | {"rate/dynamics"}
+    wanted |= {f"{part}/after_{step}" for part in ("error", "copying") for step in range(1, steps + 1)} | {
+        "rate/dynamics"
+    }
     assert wanted == set(shown["scalars"]) and shown["images"] == ["dream/dream"]
 
 
