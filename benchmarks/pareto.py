@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -56,22 +57,13 @@ COMMON = (
 )
 """What all runs have in common; the discrepancy has no bias, so that it may be held low with few latents."""
 
-LEARNT = (
-    "--model=lagvae",
-    "--no-sampled-kl",
-    "--multiplier-form=softplus",
-    "--multiplier-optimizer=gradient",
-    "--multiplier-min=0.005",
-    "--multiplier-warmup=150",
-    "--smoothing=0.9",
-)
-"""Of the multipliers."""
-MOST = 3.0
-"""Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
-the targets."""
-COMPRESSION = 0.1
-"""Largest multiplier where the information is minimised, over how far the target is above the least NELBO: what the
-codes were once allowed to hold is unlearnt slowly, so that these runs begin near the weights that they end with."""
+MOST, MINIMUM = 3.0, 0.005
+"""Largest and least multiplier: the former is near the weight of the information, so that they do not wind up while the
+networks are far from the targets."""
+COMPRESSION, LEAST = 0.11, 0.25
+"""Where the information is minimised: the largest multiplier times the root of how far the target is above the least
+NELBO, and the least multiplier over the largest. What codes were once allowed to hold is unlearnt slowly, and codes that
+nothing pulls to the prior are slow to compress, so that these runs begin near the weights that they end with."""
 
 RATE = 0.5
 """Of the multipliers, over the target of NELBO."""
@@ -83,7 +75,7 @@ from batches, the discrepancy coarsely."""
 TARGETS = (5.0, 2.5)
 """Of the discrepancy, where the information is maximised and where it is minimised: there, codes that are held near the
 prior compress faster."""
-FACTORS = (1.1, 1.25, 1.5, 2.0, 2.5, 3.0)
+FACTORS = (1.2, 1.35, 1.6, 2.0, 2.5, 3.0)
 """Targets of NELBO, as multiples of the least."""
 ALPHAS, WEIGHTS = {-1: (-10.0, -3.0, -1.0), 1: (0.5, 0.8, 0.95)}, (0.1, 1.0)
 """InfoVAE's grid: alpha on each branch, and the weight of the discrepancy, alpha + lambda - 1."""
@@ -117,14 +109,30 @@ class Job:
     e2: float | None = None
 
 
+def multipliers(least: float) -> tuple[str, ...]:
+    """How multipliers are learnt that never fall below the least one."""
+    return (
+        "--model=lagvae",
+        "--no-sampled-kl",
+        "--multiplier-form=softplus",
+        "--multiplier-optimizer=gradient",
+        f"--multiplier-min={least:.3g}",
+        "--multiplier-warmup=150",
+        "--smoothing=0.9",
+    )
+
+
 def learnt(branch: int, least: float, factor: float, targets_of_mmd: Sequence[float]) -> Job:
     """A run of lagvae, whose target of NELBO is a multiple of the least."""
     e2 = targets_of_mmd[branch < 0]
     e1 = factor * least
-    most = MOST if branch > 0 else min(MOST, COMPRESSION / (factor - 1))
+    most, minimum = MOST, MINIMUM
+    if branch < 0:
+        most = min(MOST, COMPRESSION / math.sqrt(factor - 1))
+        minimum = LEAST * most
     targets = (f"--e1={NELBO_MARGIN * e1:.6g}", f"--e2={e2 - MMD_MARGIN:.6g}")
     limits = (f"--multiplier-rate={RATE / e1:.3g}", f"--multiplier-max={most:.3g}")
-    options = (*LEARNT, f"--mi={branch}", *targets, *limits, f"--multiplier-start={min(1.0, most):.3g}")
+    options = (*multipliers(minimum), f"--mi={branch}", *targets, *limits, f"--multiplier-start={min(1.0, most):.3g}")
     return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1, e2)
 
 
@@ -327,7 +335,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         return content
 
     flat = (
-        *LEARNT,
+        *multipliers(MINIMUM),
         "--mi=0",
         "--e1=0",
         f"--e2={asked.e2[0]:g}",
@@ -338,7 +346,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
     with ThreadPoolExecutor(asked.jobs) as pool:
         knees = list(pool.map(told, [(Job("knee", "knee", 0, flat), seed) for seed in seeds]))
         least = float(np.mean([each["train"]["nelbo"] for each in knees]))
-        jobs = [learnt(branch, least, factor, asked.e2) for branch in (1, -1) for factor in asked.factors]
+        jobs = [learnt(branch, least, factor, asked.e2) for branch in (-1, 1) for factor in asked.factors]
         jobs += grid(len(asked.factors))
         records = [*knees, *pool.map(told, [(job, seed) for seed in seeds for job in jobs])]
     worst = {
