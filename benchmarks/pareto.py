@@ -62,8 +62,8 @@ MOST, MINIMUM = 3.0, 0.005
 networks are far from the targets."""
 COMPRESSION, LEAST = 0.11, 0.25
 """Where the information is minimised: the largest multiplier times the root of how far the target is above the least
-NELBO, and the least multiplier over the largest. What codes were once allowed to hold is unlearnt slowly, and codes that
-nothing pulls to the prior are slow to compress, so that these runs begin near the weights that they end with."""
+NELBO, and the least multiplier over the largest. What codes were once allowed to hold is unlearnt slowly, and codes
+that nothing pulls to the prior are slow to compress, so that these runs begin near the weights that they end with."""
 
 RATE = 0.5
 """Of the multipliers, over the target of NELBO."""
