@@ -57,16 +57,17 @@ COMMON = (
 )
 """What all runs have in common; the discrepancy has no bias, so that it may be held low with few latents."""
 
-MOST, MINIMUM = 3.0, 0.005
-"""Largest and least multiplier: the former is near the weight of the information, so that they do not wind up while the
-networks are far from the targets."""
-COMPRESSION, LEAST = 0.11, 0.25
-"""Where the information is minimised: the largest multiplier times the root of how far the target is above the least
-NELBO, and the least multiplier over the largest. What codes were once allowed to hold is unlearnt slowly, and codes
-that nothing pulls to the prior are slow to compress, so that these runs begin near the weights that they end with."""
+MOST = 3.0
+"""Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
+the targets."""
+RATES, WARMUPS = (0.5, 0.02), (1 / 32, 2 / 3)
+"""Of the multipliers, where the information is maximised and where it is minimised: the rate over the target of NELBO,
+and the share of all updates before they move. Where they are small they would swing if they moved faster, and what
+codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
+COMPRESSION = 0.045
+"""There: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice it,
+since codes that are held near the prior compress faster."""
 
-RATE = 0.5
-"""Of the multipliers, over the target of NELBO."""
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
 NELBO_MARGIN, MMD_MARGIN = 0.98, 0.75
@@ -109,30 +110,32 @@ class Job:
     e2: float | None = None
 
 
-def multipliers(least: float) -> tuple[str, ...]:
-    """How multipliers are learnt that never fall below the least one."""
+def multipliers(warmup: int) -> tuple[str, ...]:
+    """How multipliers are learnt that stay as they are for so many updates."""
     return (
         "--model=lagvae",
         "--no-sampled-kl",
         "--multiplier-form=softplus",
         "--multiplier-optimizer=gradient",
-        f"--multiplier-min={least:.3g}",
-        "--multiplier-warmup=150",
+        "--multiplier-min=0.005",
+        f"--multiplier-warmup={warmup}",
         "--smoothing=0.9",
     )
 
 
-def learnt(branch: int, least: float, factor: float, targets_of_mmd: Sequence[float]) -> Job:
-    """A run of lagvae, whose target of NELBO is a multiple of the least."""
-    e2 = targets_of_mmd[branch < 0]
-    e1 = factor * least
-    most, minimum = MOST, MINIMUM
-    if branch < 0:
-        most = min(MOST, COMPRESSION / math.sqrt(factor - 1))
-        minimum = LEAST * most
-    targets = (f"--e1={NELBO_MARGIN * e1:.6g}", f"--e2={e2 - MMD_MARGIN:.6g}")
-    limits = (f"--multiplier-rate={RATE / e1:.3g}", f"--multiplier-max={most:.3g}")
-    options = (*multipliers(minimum), f"--mi={branch}", *targets, *limits, f"--multiplier-start={min(1.0, most):.3g}")
+def learnt(branch: int, least: float, factor: float, targets_of_mmd: Sequence[float], updates: int) -> Job:
+    """A run of lagvae, whose target of NELBO is a multiple of the least, of so many updates."""
+    e1, e2 = factor * least, targets_of_mmd[branch < 0]
+    first = COMPRESSION / (factor - 1)
+    options = (
+        *multipliers(round(WARMUPS[branch < 0] * updates)),
+        f"--mi={branch}",
+        f"--e1={NELBO_MARGIN * e1:.6g}",
+        f"--e2={e2 - MMD_MARGIN:.6g}",
+        f"--multiplier-rate={RATES[branch < 0] / e1:.3g}",
+        f"--multiplier-max={MOST:.3g}",
+        *(["--multiplier-start=1"] if branch > 0 else ["--multiplier-start", f"{first:.3g}", f"{2 * first:.3g}"]),
+    )
     return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1, e2)
 
 
@@ -174,7 +177,7 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
         )
     if code:
         raise RuntimeError(f"{job.name}, seed {seed}: training failed, see {target / 'log.txt'}")
-    latest = max(target.glob("version_*"), key=lambda path: int(path.name[8:]))
+    latest = latest_run(target)
     content = asdict(job) | {
         "seed": seed,
         "command": command,
@@ -184,6 +187,11 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     content |= measure(latest, job.e1, job.e2)
     record.write_text(json.dumps(content, indent=1) + "\n")
     return content
+
+
+def latest_run(folder: Path) -> Path:
+    """The run directory of a folder that was made last."""
+    return max(folder.glob("version_*"), key=lambda path: int(path.name[8:]))
 
 
 @torch.no_grad()
@@ -335,7 +343,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         return content
 
     flat = (
-        *multipliers(MINIMUM),
+        *multipliers(150),
         "--mi=0",
         "--e1=0",
         f"--e2={asked.e2[0]:g}",
@@ -346,7 +354,8 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
     with ThreadPoolExecutor(asked.jobs) as pool:
         knees = list(pool.map(told, [(Job("knee", "knee", 0, flat), seed) for seed in seeds]))
         least = float(np.mean([each["train"]["nelbo"] for each in knees]))
-        jobs = [learnt(branch, least, factor, asked.e2) for branch in (-1, 1) for factor in asked.factors]
+        updates = asked.epochs * len(load_run(latest_run(asked.folder / "knee" / "seed_0")).loader("training"))
+        jobs = [learnt(branch, least, factor, asked.e2, updates) for branch in (-1, 1) for factor in asked.factors]
         jobs += grid(len(asked.factors))
         records = [*knees, *pool.map(told, [(job, seed) for seed in seeds for job in jobs])]
     worst = {
