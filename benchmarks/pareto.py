@@ -69,10 +69,10 @@ it, since codes that are held near the prior compress faster."""
 
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
-NELBO_MARGINS, MMD_MARGIN = (0.98, 0.96), 0.75
+NELBO_MARGINS, MMD_MARGIN = (0.98, 0.96), 1.25
 """What lagvae is asked for: of NELBO so much of the target, on either branch, of the discrepancy so much less than it.
 Both are estimated from batches, the discrepancy coarsely."""
-TARGETS = (5.0, 2.5)
+TARGETS = (5.5, 3.0)
 """Of the discrepancy, where the information is maximised and where it is minimised: there, codes that are held near the
 prior compress faster."""
 FACTORS = (1.2, 1.35, 1.6, 2.0, 2.5, 3.0)
@@ -163,7 +163,7 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     command += [f"--lr-scheduler-gamma={LAST_RATE ** (1 / asked.epochs):.6g}", f"--seed={seed}", *asked.more]
     record = target / "record.json"
     if record.exists() and (kept := json.loads(record.read_text()))["command"] == command:
-        return dict(kept)
+        return dict(kept) | asdict(job) | violations(job, kept["train"])
     target.mkdir(parents=True, exist_ok=True)
     began = time.perf_counter()
     with (target / "log.txt").open("w") as log:
@@ -183,9 +183,16 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - began, 1),
         "environment": json.loads((latest / "environment.json").read_text()),
     }
-    content |= measure(latest, job.e1, job.e2)
+    content |= measure(latest)
     record.write_text(json.dumps(content, indent=1) + "\n")
-    return content
+    return content | violations(job, content["train"])
+
+
+def violations(job: Job, reached: dict[str, float]) -> dict[str, Any]:
+    """How far a run of lagvae is above its targets on training images, as shares of these."""
+    if job.e1 is None or job.e2 is None:
+        return {}
+    return {"violation": {"nelbo": reached["nelbo"] / job.e1 - 1, "mmd": reached["mmd"] / job.e2 - 1}}
 
 
 def latest_run(folder: Path) -> Path:
@@ -194,8 +201,8 @@ def latest_run(folder: Path) -> Path:
 
 
 @torch.no_grad()
-def measure(path: Path, e1: float | None, e2: float | None) -> dict[str, Any]:
-    """What a run reaches on training and on test images, and how far above its targets it is on the former.
+def measure(path: Path) -> dict[str, Any]:
+    """What a run reaches on training and on test images.
 
     Training batches are those that the constraints were taken from; of the others every state counts once.
     """
@@ -214,9 +221,6 @@ def measure(path: Path, e1: float | None, e2: float | None) -> dict[str, Any]:
         ]
         posterior = assembly.model.latent.posterior(torch.cat(features))
         found[part] |= asdict(mutual_information(posterior, torch_generator(seed, 32, number))) | {"images": len(rows)}
-    if e1 is not None and e2 is not None:
-        reached = found["train"]
-        found["violation"] = {"nelbo": reached["nelbo"] / e1 - 1, "mmd": reached["mmd"] / e2 - 1}
     return found
 
 
@@ -345,7 +349,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         *multipliers(150),
         "--mi=0",
         "--e1=0",
-        f"--e2={asked.e2[0]:g}",
+        "--e2=5",
         "--multiplier-rate=1e-3",
         f"--multiplier-max={MOST:g}",
     )
