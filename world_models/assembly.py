@@ -574,6 +574,8 @@ def keep_backgrounds(options: Options, run: Path) -> None:
 def load_base(path: Path) -> tuple[Base, VAE]:
     """The world model of a run, to be moved by dynamics; of a run of dynamics the one underneath.
 
+    A run that holds what ``keep_base`` wrote is read without its data.
+
     Args:
         path: A run directory, or a checkpoint in one.
 
@@ -582,8 +584,9 @@ def load_base(path: Path) -> tuple[Base, VAE]:
         RunError: It is damaged, or of something else.
     """
     run = path if path.is_dir() or not path.exists() else path.parent.parent
-    if runs.read_config(run)["model"] == _DYNAMICS:
-        kept, prefix = _read_base(run), "base."
+    dynamics = runs.read_config(run)["model"] == _DYNAMICS
+    if dynamics or (run / _BASE).exists():
+        kept, prefix = _read_base(run), "base." if dynamics else ""
         state = runs.load_checkpoint(path)["model"]
         weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     else:
