@@ -24,6 +24,7 @@ from ..envs.policies import RandomPolicy
 from ..envs.registry import UsageError
 from ..world_models import runs
 from ..world_models.assembly import (
+    Base,
     assemble,
     keep_base,
     load_base,
@@ -86,6 +87,8 @@ class DreamLoop:
         if options.run.num_envs < _LEAST:
             raise UsageError(f"--agent dream-ppo holds out episodes: --num-envs must be {_LEAST} or more")
         self._dreaming(Path(), 0).check()
+        shape: Any = self.space.shape
+        Base({"model": "vae", "latents": self.agent.latents}, shape, 0, 1, False, 1).build()  # which may refuse it
         self.round = 0
         self.episodes: list[dict[str, Any]] = []
         self._policy: dict[str, torch.Tensor] | None = None
