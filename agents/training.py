@@ -270,7 +270,6 @@ class AgentTrainer:
         arguments = key_values(run.env_options, "--env-options")
         content = None if resume is None else runs.load_checkpoint(resume)
         kept = None if resume is None else resume / WORLD_MODEL
-        # Loaded once and before anything is seeded: building networks draws from the global random states.
         dreams = find_dreams(options, kept)
         real = (options.env_id, arguments) if dreams is None else (dreams.env_id, dreams.env_options)
         if run.eval_episodes:

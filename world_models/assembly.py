@@ -307,6 +307,12 @@ class Base:
         world = _Remembered(self.image_shape, self.actions)
         generator = torch_generator(0, _WEIGHTS)
         context = Context(world, self.static_content, self.offset, generator, self.images, options.parts)
+        return _built(options, context)
+
+
+def _built(options: Options, context: Context) -> VAE:
+    """A model; its layers' first weights, which are then drawn anew, come from the global state, which is put back."""
+    with torch.random.fork_rng(devices=[]):
         return MODELS[options.model_name].build(options.model, context)
 
 
@@ -503,7 +509,7 @@ def assemble(options: Options) -> Assembly:
         data,
         base,
     )
-    model = MODELS[options.model_name].build(options.model, context)
+    model = _built(options, context)
     model.likelihood.check(data.images(split.train[:: -(-len(split.train) // _LOOKED_AT)]))
     if type(model).terms is VAE.terms and offset != 1:
         raise UsageError(f"--offset is not read by --model {options.model_name}, which looks at single images")

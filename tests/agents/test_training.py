@@ -171,13 +171,16 @@ def test_the_same_seed_gives_the_same_agent_and_another_another(tmp_path: Path) 
     assert [each["seed"] for each in third["episodes.json"]] == [EVALUATION_SEED, EVALUATION_SEED + 1] * 3
 
 
-def test_global_random_states_stay_as_they_were(tmp_path: Path) -> None:
-    request = read_agent_request([*COMMON, *PPO, "--world-model=factors"])
+@pytest.mark.parametrize("seen", ["factors", "RUN"])
+def test_global_random_states_stay_as_they_were(seen: str, tmp_path: Path, trained: dict[str, Path]) -> None:
+    request = read_agent_request([*COMMON, *PPO, f"--world-model={seen.replace('RUN', str(trained['vae']))}"])
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     AgentTrainer(request.options).fit(tmp_path, Silent())
+    runs.write_config(tmp_path, request.options.flat())
+    equiworld.agents.load(tmp_path)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
