@@ -289,6 +289,8 @@ def check_options(options: Any) -> None:
             _check_automatic(flag, value)
     if options.net_arch is not None and any(units < 1 for units in options.net_arch):
         raise UsageError(f"--net-arch must be numbers of units, 1 or more, not {' '.join(map(str, options.net_arch))}")
+    if isinstance(options, PPOOptions) and options.normalize_advantage and options.batch_size < 2:
+        raise UsageError("--batch-size must be 2 or more, as advantages are normalised (--no-normalize-advantage: 1)")
     if getattr(options, "gradient_steps", 1) < 1 and options.gradient_steps != -1:
         raise UsageError(f"--gradient-steps must be 1 or more, or -1, not {options.gradient_steps}")
 

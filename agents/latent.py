@@ -158,6 +158,7 @@ class LatentVectorEnv(VectorWrapper):
         self.observation_space = batch_space(self.stack.space, self.num_envs)
         self._next_step = self.env.metadata.get("autoreset_mode") is AutoresetMode.NEXT_STEP
         self._over = np.zeros(self.num_envs, dtype=bool)
+        self._seen: Any = None  # what the observer made last
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -167,8 +168,12 @@ class LatentVectorEnv(VectorWrapper):
         observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
         if seed is not None and mask is None:
             self.observer.seed(*([seed] if isinstance(seed, int | np.integer) else [each or 0 for each in seed]))
-        self._over[:] = False
-        return self.stack.begin(self.observer(observations, infos), mask), infos
+        self._over[slice(None) if mask is None else mask] = False
+        shown = self.observer(observations, infos)
+        if mask is not None and self.observer.reads:
+            shown[~mask] = self._seen[~mask]  # nothing is told of the copies that were not reset
+        self._seen = shown
+        return self.stack.begin(shown, mask), infos
 
     def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
@@ -180,6 +185,7 @@ class LatentVectorEnv(VectorWrapper):
             begun = np.asarray(infos["_final_obs"])
         else:
             shown = self.observer(observations, infos)
+        self._seen = shown
         shown = self.stack.push(shown, begun)
         if self._next_step:
             self._over = np.logical_or(terminated, truncated)
@@ -213,6 +219,7 @@ class LatentVectorEnv(VectorWrapper):
             "observer": self.observer.get_state(),
             "stack": self.stack.kept,
             "over": self._over.copy(),
+            "seen": self._seen if self.observer.reads else None,
         }
 
     def set_state(self, state: Mapping[str, Any]) -> None:
@@ -225,6 +232,7 @@ class LatentVectorEnv(VectorWrapper):
         inner.set_state(state["envs"])
         self.observer.set_state(state["observer"])
         self.stack.kept, self._over = state["stack"], np.array(state["over"], dtype=bool)
+        self._seen = state.get("seen")
 
 
 def _part(batch: Any, rows: Any) -> Any:

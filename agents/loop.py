@@ -24,6 +24,7 @@ from ..envs.policies import RandomPolicy
 from ..envs.registry import UsageError
 from ..world_models import runs
 from ..world_models.assembly import (
+    Base,
     assemble,
     keep_base,
     load_base,
@@ -37,7 +38,7 @@ from .checkpoints import own_random_states
 from .dream import DREAM
 from .observers import Latents, is_image
 from .options import WORLD_MODEL, AgentOptions, RunOptions
-from .training import EPISODES, AgentTrainer, Listener, keep_world_model, make_envs
+from .training import EPISODES, AgentTrainer, Listener, check_limit, keep_world_model, log_episodes, make_envs
 
 ROLLOUTS, ROUNDS = "rollouts", "rounds"
 """Folders of a run: what was recorded, and what was fitted to it in each round."""
@@ -75,6 +76,8 @@ class DreamLoop:
         assert isinstance(options.agent, DreamPPOOptions)
         self.options, self.agent, self.device = options, options.agent, get_device(options.run.device)
         self.arguments = key_values(options.run.env_options, "--env-options")
+        if options.run.eval_episodes:
+            check_limit(self.arguments)
         envs = make_envs(options.env_id, self.arguments, 1)
         self.space, self.actions = envs.single_observation_space, envs.single_action_space
         envs.close()
@@ -84,6 +87,8 @@ class DreamLoop:
         if options.run.num_envs < _LEAST:
             raise UsageError(f"--agent dream-ppo holds out episodes: --num-envs must be {_LEAST} or more")
         self._dreaming(Path(), 0).check()
+        shape: Any = self.space.shape
+        Base({"model": "vae", "latents": self.agent.latents}, shape, 0, 1, False, 1).build()  # which may refuse it
         self.round = 0
         self.episodes: list[dict[str, Any]] = []
         self._policy: dict[str, torch.Tensor] | None = None
@@ -171,8 +176,7 @@ class DreamLoop:
         if self.episodes:
             runs.write_json(run / EPISODES, self.episodes)
             with SummaryWriter(str(run)) as writer:
-                for name, tag in (("return", "eval/mean_reward"), ("length", "eval/mean_ep_length")):
-                    writer.add_scalar(tag, np.mean([episode[name] for episode in made]), self.steps)
+                log_episodes(writer, made, self.steps)
         content = {"model": self._policy, "round": self.round, "episodes": self.episodes}
         runs.save_checkpoint(run, content)
 

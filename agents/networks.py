@@ -57,11 +57,16 @@ def policy_for(space: spaces.Space[Any], model: VAE | None) -> tuple[str, dict[s
         model: The world model whose encoder is to be trained along; None: there is none.
 
     Raises:
-        UsageError: The images are too small for NatureCNN, or not those that the model takes.
+        UsageError: The images are too small for NatureCNN, not those that the model takes, or stacked too high.
     """
     leaves: list[Any] = list(space.spaces.values()) if isinstance(space, spaces.Dict) else [space]
     images = [leaf for leaf in leaves if is_image(leaf)]
     options: dict[str, Any] = {}
+    for height, width, depth in (leaf.shape for leaf in images):
+        if depth >= min(height, width):  # stable-baselines3 takes the shortest side for that of the channels
+            raise UsageError(
+                f"--stack makes {depth} channels of images of {height}x{width}; fewer than that are accepted"
+            )
     if model is not None:
         channels = model.image_shape[2]
         shown = [

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..datasets.randomness import torch_generator
 from ..envs.factors import FactorSpace
 from ..envs.registry import UsageError
-from ..world_models import load_run
+from ..world_models.assembly import Base, load_base
 from ..world_models.group import GroupVAE
 from ..world_models.vae import VAE
 
@@ -274,24 +274,34 @@ def _named(shape: Any) -> str:
     return f"images of {height}x{width} with {channels} channel{'s' * (channels != 1)}{kind}"
 
 
-def load_world_model(run: Path, action_space: spaces.Space[Any]) -> VAE:
-    """The model of a run, for an environment with these actions.
+def load_world_model(run: Path, action_space: spaces.Space[Any]) -> tuple[Base, VAE]:
+    """The model of a run (of a run of dynamics the one underneath), for an environment with these actions.
 
     Args:
         run: A run directory, or a checkpoint in one.
         action_space: Of one copy of the environment.
+
+    Returns:
+        What the model was built for, and the model.
 
     Raises:
         UsageError: There is no such run, it is none of a world model, or the model has learnt the group of another
             number of actions.
         RunError: It is damaged.
     """
-    assembly = load_run(run)
-    known = len(assembly.data.world.actions)
-    if isinstance(assembly.model, GroupVAE) and isinstance(action_space, spaces.Discrete) and known != action_space.n:
+    base, model = load_base(run)
+    check_group(run, model, base.actions, action_space)
+    return base, model
+
+
+def check_group(run: Path, model: VAE, known: int, action_space: spaces.Space[Any]) -> None:
+    """Refuses a model that has learnt the group of another number of actions than an environment has.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    if isinstance(model, GroupVAE) and isinstance(action_space, spaces.Discrete) and known != action_space.n:
         raise UsageError(
             f"{run} has learnt the group of {known} actions, and the environment has {action_space.n}: a model of"
             " single images (vae, betavae ...) or of as many actions is accepted"
         )
-    model: VAE = assembly.model
-    return model

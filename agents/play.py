@@ -25,13 +25,14 @@ from ..datasets.rollouts.command_line import key_values
 from ..datasets.rollouts.copies import find_spec
 from ..envs.registry import UsageError
 from ..envs.window import Window
+from ..world_models import load_run
 from ..world_models.dynamics.base import State
 from ..world_models.dynamics.model import DynamicsModel
 from ..world_models.runs import RunError
 from ..world_models.vae import VAE
-from .dream import pictures
+from .dream import check_dream, pictures
 from .latent import LatentEnv
-from .observers import check_images, is_image, load_world_model
+from .observers import check_group, check_images, is_image
 from .video import check_video, side_by_side, write_video
 
 _NAME = "python -m equiworld.agents.play"
@@ -302,10 +303,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _check(asked: argparse.Namespace) -> None:
-    for name, least in (("steps", 1), ("fps", 1), ("anew", 0), ("seed", 0), ("temperature", 0)):
+    for name, least in (("steps", 1), ("fps", 1), ("anew", 0), ("seed", 0)):
         value = getattr(asked, name)
         if value is not None and not value >= least:
             raise UsageError(f"--{name} must be {least} or more, not {value}")
+    check_dream(1, asked.temperature)
     if asked.actions not in ("keys", "random") and not asked.actions.startswith("policy:"):
         raise UsageError(f"--actions {asked.actions}: keys, random and policy:RUN are accepted")
     if asked.video is not None:
@@ -320,7 +322,9 @@ def _run(asked: argparse.Namespace) -> str:
     env: gymnasium.Env[Any, Any] = _Tap(make_env(asked.env, key_values(asked.env_options, "--env-options")))
     imagined = None
     if asked.world_model is not None:
-        model = load_world_model(asked.world_model, env.action_space)
+        assembly = load_run(asked.world_model)
+        model, known = assembly.model, len(assembly.data.world.actions)
+        check_group(asked.world_model, model, known, env.action_space)
         settings = {"temperature": asked.temperature, "anew": asked.anew, "seed": asked.seed}
         imagined = Imagined(model, env.observation_space, env.action_space, **settings)
     choose: Callable[[Any], Any]
@@ -365,16 +369,17 @@ def _with_policy(env: gymnasium.Env[Any, Any], run: str) -> tuple[gymnasium.Env[
     agent = load_agent(run, episodes=1)
     if agent.envs.action_space != env.action_space:
         raise UsageError(f"the agent of {run} takes {agent.envs.action_space}, and the environment {env.action_space}")
-    inner, id_of_run = agent.envs.envs, find_spec(agent.options.env_id).id
-    if hasattr(inner, "observer"):
-        if inner.observer.reads and env.spec is not None and env.spec.id != id_of_run:
+    inner = agent.envs.envs
+    if inner.observer.reads and env.spec is not None:
+        id_of_run = find_spec(agent.options.env_id).id
+        if env.spec.id != id_of_run:
             raise UsageError(f"the agent of {run} is shown what {id_of_run} tells, which is the --env that it can play")
-        env = LatentEnv(env, inner.observer, inner.stack.frames)
-    if agent.envs.observation_space != env.observation_space:
+    if inner.env.single_observation_space != env.observation_space:
         raise UsageError(
-            f"the agent of {run} is shown {agent.envs.observation_space}, and the environment shows"
+            f"the agent of {run} looks at {inner.env.single_observation_space}, and the environment shows"
             f" {env.observation_space}: give it the --env and --env-options of that run"
         )
+    env = LatentEnv(env, inner.observer, inner.stack.frames)
 
     def choose(observation: Any) -> Any:
         action, _ = agent.algorithm.predict(observation, deterministic=True)

@@ -23,7 +23,7 @@ from ..datasets.rollouts.command_line import key_values
 from ..datasets.rollouts.copies import find_spec
 from ..envs.registry import UsageError, nearest
 from ..world_models import runs
-from ..world_models.assembly import load_base
+from ..world_models.assembly import Base, keep_base, load_base
 from ..world_models.trainer import NonFiniteLoss
 from ..world_models.vae import VAE
 from .algorithms import AGENTS, DreamPPOOptions, build_agent, check_actions
@@ -103,7 +103,19 @@ def make_envs(env_id: str, options: Mapping[str, Any], number: int) -> VectorEnv
     return envs
 
 
-def find_world_model(named: str, kept: Path | None, action_space: spaces.Space[Any]) -> VAE | None:
+def check_limit(options: Mapping[str, Any]) -> None:
+    """Refuses evaluations that need not end, as an environment's options take its limit of time away.
+
+    Raises:
+        UsageError: As the message says.
+    """
+    if options.get("max_episode_steps", 1) in (None, -1):
+        raise UsageError(
+            "evaluation episodes need a limit of time: --env-options max_episode_steps=N, or --eval-episodes 0"
+        )
+
+
+def find_world_model(named: str, kept: Path | None, action_space: spaces.Space[Any]) -> tuple[Base | None, VAE | None]:
     """The world model that an agent is to see through.
 
     Args:
@@ -112,13 +124,13 @@ def find_world_model(named: str, kept: Path | None, action_space: spaces.Space[A
         action_space: Of one copy of the environment.
 
     Returns:
-        The model; None where there is none.
+        What the model was built for, and the model; None where there is none.
 
     Raises:
         UsageError: There is no such run, or its model is one for other actions.
         RunError: It is damaged.
     """
-    return None if named in ("pixels", "factors") else load_world_model(_place(named, kept), action_space)
+    return (None, None) if named in ("pixels", "factors") else load_world_model(_place(named, kept), action_space)
 
 
 def _place(named: str, kept: Path | None) -> Path:
@@ -258,18 +270,19 @@ class AgentTrainer:
         arguments = key_values(run.env_options, "--env-options")
         content = None if resume is None else runs.load_checkpoint(resume)
         kept = None if resume is None else resume / WORLD_MODEL
-        # Loaded once and before anything is seeded: building networks draws from the global random states.
         dreams = find_dreams(options, kept)
         real = (options.env_id, arguments) if dreams is None else (dreams.env_id, dreams.env_options)
+        if run.eval_episodes:
+            check_limit(real[1])
         if dreams is None:
             inner = make_envs(*real, run.num_envs)
         else:
             inner = dreams.envs(run.num_envs, seed=run.seed, **check_dream_options(arguments))
         check_actions(options.agent_name, options.env_id, inner.single_action_space)
         if dreams is None:
-            self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
+            self._base, self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
         else:
-            self.world_model = dreams.model
+            self._base, self.world_model = None, dreams.model
         self.envs = self._wrapped(inner)
         policy, policy_options = policy_for(
             self.envs.observation_space, self.world_model if run.encoder == "finetuned" else None
@@ -323,7 +336,7 @@ class AgentTrainer:
         begun = self.algorithm._last_obs is not None
         left = self.options.total - self.steps
         if self.world_model is not None and not (run / WORLD_MODEL).is_dir():
-            keep_world_model(Path(self.options.run.world_model), run / WORLD_MODEL)
+            keep_world_model(Path(self.options.run.world_model), run / WORLD_MODEL, self._base)
         listener.start(self.options.total, self.steps)
         with (
             SummaryWriter(str(run), purge_step=self.steps + 1 if self.steps else None) as writer,
@@ -414,15 +427,10 @@ class _Hooks(BaseCallback):
         episodes = play_episodes(self.model, envs)
         counts.episodes = [*(counts.episodes or []), *({"step": steps, **episode} for episode in episodes)]
         self._write_episodes()
-        returns, lengths = ([episode[name] for episode in episodes] for name in ("return", "length"))
-        self.writer.add_scalar("eval/mean_reward", np.mean(returns), steps)
-        self.writer.add_scalar("eval/mean_ep_length", np.mean(lengths), steps)
-        told = f"step {steps}: mean return {np.mean(returns):.4g} over {len(returns)} episodes"
-        if episodes[0]["success"] is not None:
-            share = float(np.mean([episode["success"] for episode in episodes]))
-            self.writer.add_scalar("eval/success_rate", share, steps)
-            told += f", success {share:.0%}"
-        self.writer.flush()
+        means = log_episodes(self.writer, episodes, steps)
+        told = f"step {steps}: mean return {means['eval/mean_reward']:.4g} over {len(episodes)} episodes"
+        if "eval/success_rate" in means:
+            told += f", success {means['eval/success_rate']:.0%}"
         self.listener.note(told)
 
     def _write_episodes(self) -> None:
@@ -453,18 +461,31 @@ class _Hooks(BaseCallback):
             ) from cause
 
 
-def keep_world_model(source: Path, place: Path) -> None:
+def log_episodes(writer: SummaryWriter, episodes: list[dict[str, Any]], steps: int) -> dict[str, float]:
+    """Writes the means of an evaluation, after so many steps, to TensorBoard, and gives them by their tags."""
+    tags = {"return": "eval/mean_reward", "length": "eval/mean_ep_length", "success": "eval/success_rate"}
+    told = {name: [episode[name] for episode in episodes] for name in tags}
+    means = {tags[name]: float(np.mean(values)) for name, values in told.items() if None not in values}
+    for tag, mean in means.items():
+        writer.add_scalar(tag, mean, steps)
+    writer.flush()
+    return means
+
+
+def keep_world_model(source: Path, place: Path, base: Base | None = None) -> None:
     """Copies what a world model's run needs to be loaded, so that an agent's run stands by itself.
 
     Args:
         source: A run directory, or a checkpoint in one.
         place: Where the copy goes.
+        base: What the model was built for, so that its data are not needed; None: the run says that, or must.
     """
     run = source if source.is_dir() else source.parent.parent
     for pattern in _COPIED:
         for file in run.glob(pattern):
             kept = source if file.name == runs.CHECKPOINT.name and not source.is_dir() else file
             runs.write_bytes(place / file.relative_to(run), kept.read_bytes())
+    keep_base(base, place)
 
 
 @dataclass
@@ -507,7 +528,7 @@ def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
     if isinstance(options.agent, DreamPPOOptions):
         model = load_base(place / WORLD_MODEL)[1]
     elif dreams is None:
-        model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)
+        model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)[1]
     else:
         model = dreams.model
     envs = SB3VecEnv(inner, make_observer(options, inner, model), options.run.stack)

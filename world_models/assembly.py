@@ -307,6 +307,12 @@ class Base:
         world = _Remembered(self.image_shape, self.actions)
         generator = torch_generator(0, _WEIGHTS)
         context = Context(world, self.static_content, self.offset, generator, self.images, options.parts)
+        return _built(options, context)
+
+
+def _built(options: Options, context: Context) -> VAE:
+    """A model; its layers' first weights, which are then drawn anew, come from the global state, which is put back."""
+    with torch.random.fork_rng(devices=[]):
         return MODELS[options.model_name].build(options.model, context)
 
 
@@ -503,7 +509,7 @@ def assemble(options: Options) -> Assembly:
         data,
         base,
     )
-    model = MODELS[options.model_name].build(options.model, context)
+    model = _built(options, context)
     model.likelihood.check(data.images(split.train[:: -(-len(split.train) // _LOOKED_AT)]))
     if type(model).terms is VAE.terms and offset != 1:
         raise UsageError(f"--offset is not read by --model {options.model_name}, which looks at single images")
@@ -574,6 +580,8 @@ def keep_backgrounds(options: Options, run: Path) -> None:
 def load_base(path: Path) -> tuple[Base, VAE]:
     """The world model of a run, to be moved by dynamics; of a run of dynamics the one underneath.
 
+    A run that holds what ``keep_base`` wrote is read without its data.
+
     Args:
         path: A run directory, or a checkpoint in one.
 
@@ -582,8 +590,9 @@ def load_base(path: Path) -> tuple[Base, VAE]:
         RunError: It is damaged, or of something else.
     """
     run = path if path.is_dir() or not path.exists() else path.parent.parent
-    if runs.read_config(run)["model"] == _DYNAMICS:
-        kept, prefix = _read_base(run), "base."
+    dynamics = runs.read_config(run)["model"] == _DYNAMICS
+    if dynamics or (run / _BASE).exists():
+        kept, prefix = _read_base(run), "base." if dynamics else ""
         state = runs.load_checkpoint(path)["model"]
         weights = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     else:

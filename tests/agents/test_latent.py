@@ -119,6 +119,31 @@ def test_a_mask_resets_some_copies(model: Any, goal_envs: Callable[..., Any]) ->
     np.testing.assert_array_equal(after[1, :4], after[1, 4:])
 
 
+def test_what_a_mask_leaves_alone_is_shown_as_it_was(goal_envs: Callable[..., Any]) -> None:
+    inner = goal_envs(2, "Disabled", max_episode_steps=None)
+    envs = LatentVectorEnv(inner, Factors(inner))
+    envs.reset(seed=0)
+    before = envs.step(np.array([0, 1]))[0].copy()
+    state = envs.get_state()
+    after, _ = envs.reset(options={"reset_mask": np.array([False, True])})
+    np.testing.assert_array_equal(after[0], before[0])
+    assert not np.array_equal(after[1], before[1])
+    envs.set_state(state)
+    np.testing.assert_array_equal(envs.reset(options={"reset_mask": np.array([False, True])})[0][0], before[0])
+
+
+def test_a_mask_does_not_forget_that_other_copies_have_ended(model: Any, goal_envs: Callable[..., Any]) -> None:
+    inner = goal_envs(2, "NextStep", max_episode_steps=2)
+    envs = LatentVectorEnv(inner, Latents(model, inner.single_observation_space), 2)
+    envs.reset(seed=0)
+    envs.step(np.array([0, 1]))
+    assert np.logical_or(*envs.step(np.array([0, 1]))[2:4]).all()
+    envs.reset(options={"reset_mask": np.array([False, True])})
+    shown = envs.step(np.array([0, 1]))[0]
+    np.testing.assert_array_equal(shown[0, :4], shown[0, 4:])  # its episode has begun
+    assert not np.array_equal(shown[1, :4], shown[1, 4:])
+
+
 @pytest.mark.parametrize("what", ["factors", "latents"])
 def test_the_ends_of_gymnasium_s_own_loop_over_environments(
     model: Any, small: dict[str, Any], goal_envs: Callable[..., Any], what: str

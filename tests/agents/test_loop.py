@@ -113,6 +113,11 @@ def test_what_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> 
         (["--steps=7"], "--steps 7 is less than one real step in each of --rounds 2 for each of --num-envs 4"),
         (["--dream-steps=31"], "--dream-steps 31 is less than one rollout of 32 steps"),
         (["--world-model=factors"], "--world-model is not read by --agent dream-ppo"),
+        (["--env-options", *SMALL[:-1], "max_episode_steps=null"], "evaluation episodes need a limit of time"),
+        (
+            ["--env-options", *SMALL[:3], "size=20", *SMALL[4:]],
+            "takes images whose sides are multiples of 16: not 20x20",
+        ),
         (["--rounds=0"], "--rounds must be 1 or more, not 0"),
         (["--num-envs=2"], "--num-envs must be 3 or more"),
         (["--horizn=3"], "unknown option --horizn"),

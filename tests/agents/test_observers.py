@@ -201,8 +201,8 @@ def test_activations_overwrite_only_what_nobody_else_reads(model: Any) -> None:
 
 
 def test_runs_that_do_not_fit(trained: dict[str, Path], tmp_path: Path) -> None:
-    assert load_world_model(trained["vae"], spaces.Discrete(3)).latent.size == 4
-    assert load_world_model(trained["rgrvae"], spaces.Discrete(4)).num_actions == 4
+    assert load_world_model(trained["vae"], spaces.Discrete(3))[1].latent.size == 4
+    assert load_world_model(trained["rgrvae"], spaces.Discrete(4))[1].num_actions == 4
     with pytest.raises(UsageError, match=r"learnt the group of 4 actions, and the environment has 3: .* accepted"):
         load_world_model(trained["rgrvae"], spaces.Discrete(3))
     with pytest.raises(UsageError, match="is not a run directory"):

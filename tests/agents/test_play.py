@@ -55,6 +55,43 @@ def test_a_film_of_an_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "5 pictures; 1 episode" in capsys.readouterr().out
     assert main([*ENV, f"--actions=policy:{run}", *film]) == 2
     assert "is shown what equiworld/FlatLandGoal-v0 tells" in capsys.readouterr().err
+    assert main([*goal, "size=24", f"--actions=policy:{run}", *film]) == 2
+    told = capsys.readouterr().err
+    assert "looks at Box(0, 255, (16, 16, 1)" in told and told.count("\n") == 1
+
+
+def test_a_film_of_an_agent_that_learnt_in_dreams_beside_what_is_imagined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dreamer: Path
+) -> None:
+    sizes = ["--n-steps=8", "--batch-size=8", "--steps=16", "--num-envs=1", "--eval-episodes=0", "--stack=2"]
+    front = ["--agent=ppo", "--env=dream", f"--world-model={dreamer}", f"--log-dir={tmp_path}"]
+    assert train.main([*front, *sizes]) == 0
+    film = ["--steps=4", f"--world-model={dreamer}", f"--video={tmp_path / 'film.gif'}"]
+    assert main([*ENV, f"--actions=policy:{tmp_path / 'version_0'}", *film]) == 0
+    assert "5 pictures; 1 episode" in capsys.readouterr().out
+    assert frames_of(tmp_path / "film.gif")[0].shape == (256, 2 * 256 + 2, 3)
+
+
+def test_dynamics_imagine_from_the_first_picture_and_the_actions_alone(dreamer: Path) -> None:
+    model = load(dreamer)
+    space, actions = spaces.Box(0, 255, (16, 16, 1), np.uint8), spaces.Discrete(4)
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
+    codes = model.encode(torch.from_numpy(images).permute(0, 3, 1, 2) / 255)
+    state = model.dynamics.initial(codes[:1])
+    for action in (2, 1):
+        vectors = model.action_code.encode(np.array([action]))
+        state = model.dynamics.step(state, vectors, torch.Generator(), 0.0).state
+    wanted = (model.decode(state.latent)[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).detach().numpy()
+    alone = Imagined(model, space, actions, temperature=0)
+    first = alone.begin(images[0])
+    alone.step(2, images[1])
+    np.testing.assert_array_equal(alone.step(1, images[2])[..., 0], wanted)
+    anew = Imagined(model, space, actions, temperature=0, anew=2)
+    np.testing.assert_array_equal(anew.begin(images[0]), first)
+    anew.step(2, images[1])
+    np.testing.assert_array_equal(anew.step(1, images[2]), alone.begin(images[2]))
+    with pytest.raises(UsageError, match=r"has dynamics of Discrete\(4\), and the environment takes Discrete\(5\)"):
+        Imagined(model, space, spaces.Discrete(5))
 
 
 def test_what_is_imagined_follows_the_actions_and_not_the_pictures(trained: dict[str, Path]) -> None:
@@ -112,6 +149,7 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], tra
         ([*ENV, "--actions=random", f"--video={tmp_path / 'a.avi'}"], "ends in .gif"),
         ([*ENV, "--actions=random", f"--video={tmp_path / 'no' / 'a.gif'}"], "there is no folder"),
         ([*ENV, "--actions=random", gif, "--steps=0"], "--steps must be 1 or more, not 0"),
+        ([*ENV, "--actions=random", gif, "--temperature=inf"], "temperature of dreams must be a number, 0 or more"),
         ([*ENV, "size=24", "--actions=random", gif, f"--world-model={trained['vae']}"], "the world model takes"),
         ([*ENV, "--actions=random", gif, f"--world-model={tmp_path / 'no'}"], "no"),
         (["--env-options", "size=16"], "--env"),

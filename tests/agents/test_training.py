@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,14 @@ SETTINGS = {
     "ppo-finetuned": [*PPO, "--encoder=finetuned", "--world-model=RUN"],
     "ppo-pixels": [*PPO, "--env-options", *SMALL[:3], "size=36", *SMALL[4:]],
     "dqn-factors": [*DQN, "--world-model=factors"],
+    "dqn-dict-finetuned": [
+        *DQN,
+        "--encoder=finetuned",
+        "--world-model=RUN",
+        "--env-options",
+        *SMALL,
+        "shown=observation",
+    ],
     "qrdqn-latents": [*DQN, "--agent=qrdqn", "--n-quantiles=5", "--world-model=RUN"],
 }
 
@@ -144,6 +153,15 @@ def test_continuous_actions_too(tmp_path: Path) -> None:
         same(outcome(tmp_path / name / "whole"), outcome(tmp_path / name / "parts"))
 
 
+def test_several_actions_at_once_too(tmp_path: Path) -> None:
+    arguments = ["--agent=a2c", "--env=equiworld/SpriteworldGoalFindingEmbodied-v0", "--world-model=factors"]
+    arguments += ["--steps=60", "--env-options", "image_size=16", "max_episode_steps=7"]
+    fit(tmp_path / "whole", arguments)
+    fit(tmp_path / "parts", arguments, stop_at=30)
+    fit(tmp_path / "parts", arguments)
+    same(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
+
+
 def test_the_same_seed_gives_the_same_agent_and_another_another(tmp_path: Path) -> None:
     for number, seed in enumerate((3, 3, 4)):
         fit(tmp_path / str(number), [*PPO, "--world-model=factors", f"--seed={seed}"])
@@ -153,13 +171,16 @@ def test_the_same_seed_gives_the_same_agent_and_another_another(tmp_path: Path) 
     assert [each["seed"] for each in third["episodes.json"]] == [EVALUATION_SEED, EVALUATION_SEED + 1] * 3
 
 
-def test_global_random_states_stay_as_they_were(tmp_path: Path) -> None:
-    request = read_agent_request([*COMMON, *PPO, "--world-model=factors"])
+@pytest.mark.parametrize("seen", ["factors", "RUN"])
+def test_global_random_states_stay_as_they_were(seen: str, tmp_path: Path, trained: dict[str, Path]) -> None:
+    request = read_agent_request([*COMMON, *PPO, f"--world-model={seen.replace('RUN', str(trained['vae']))}"])
     torch.manual_seed(5)
     np.random.seed(5)
     random.seed(5)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     AgentTrainer(request.options).fit(tmp_path, Silent())
+    runs.write_config(tmp_path, request.options.flat())
+    equiworld.agents.load(tmp_path)
     assert torch.equal(torch.get_rng_state(), before[0])
     np.testing.assert_array_equal(np.random.get_state()[1], before[1])
     assert random.getstate() == before[2]
@@ -180,6 +201,21 @@ def test_an_agent_can_be_loaded_and_needs_no_other_run(tmp_path: Path, trained: 
         equiworld.world_models.load(moved)
     with pytest.raises(UsageError, match="is the run of a world model, and not of an agent"):
         equiworld.agents.load(trained["vae"])
+
+
+def test_an_agent_does_not_need_what_its_world_model_learnt_from(tmp_path: Path, recorded: Path) -> None:
+    rollouts = tmp_path / "rollouts.h5"
+    shutil.copy(recorded, rollouts)
+    front = ["--model=vae", "--latents=3", "--architecture=forward", f"--dataset={rollouts}", "--epochs=1"]
+    assert train.main([*front, "--no-evaluate", f"--log-dir={tmp_path}"]) == 0
+    run = tmp_path / "run"
+    fit(run, [*PPO, f"--world-model={tmp_path / 'version_0'}"])
+    rollouts.unlink()
+    shutil.rmtree(tmp_path / "version_0")
+    agent = equiworld.agents.load(run)
+    last = json.loads((run / "episodes.json").read_text())[-2:]
+    assert [{"step": 96, **episode} for episode in play_episodes(agent.algorithm, agent.envs)] == last
+    assert train.main([f"--resume={run}", "--steps=112"]) == 0
 
 
 def test_whole_rollouts_that_the_budget_has_room_for(tmp_path: Path) -> None:
@@ -267,6 +303,12 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ([*PPO, "--learning-rate=0"], "--learning-rate must be above 0, not 0.0"),
         ([*PPO, "--gamma=1.5"], "--gamma must be between 0 and 1, not 1.5"),
         ([*PPO, "--batch-size=0"], "--batch-size must be 1 or more, not 0"),
+        (
+            [*PPO, "--encoder=finetuned", "--world-model=VAE", "--stack=16"],
+            "--stack makes 16 channels of images of 16x16",
+        ),
+        ([*PPO, "--batch-size=1"], "--batch-size must be 2 or more, as advantages are normalised"),
+        ([*PPO, "--env-options", *SMALL[:-1], "max_episode_steps=-1"], "evaluation episodes need a limit of time"),
         ([*PPO, "--seed=-1"], "--seed must be 0 or more, not -1"),
         ([*PPO, "--stack=0"], "--stack must be 1 or more, not 0"),
         (
