@@ -64,7 +64,7 @@ RATES, WARMUPS = (0.5, 0.02), (1 / 32, 2 / 3)
 and the share of all updates before they move. Where they are small they would swing if they moved faster, and what
 codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
 COMPRESSION = 0.045
-"""There: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice
+"""There, on FlatLand: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice
 it, since codes that are held near the prior compress faster."""
 
 LAST_RATE = 0.1
@@ -122,10 +122,10 @@ def multipliers(warmup: int) -> tuple[str, ...]:
     )
 
 
-def learnt(branch: int, least: float, factor: float, targets_of_mmd: Sequence[float], updates: int) -> Job:
+def learnt(branch: int, least: float, factor: float, asked: argparse.Namespace, updates: int) -> Job:
     """A run of lagvae, whose target of NELBO is a multiple of the least, of so many updates."""
-    e1, e2 = factor * least, targets_of_mmd[branch < 0]
-    first = COMPRESSION / (factor - 1)
+    e1, e2 = factor * least, asked.e2[branch < 0]
+    first = asked.compression / (factor - 1)
     options = (
         *multipliers(round(WARMUPS[branch < 0] * updates)),
         f"--mi={branch}",
@@ -358,7 +358,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         knees = list(pool.map(told, [(Job("knee", "knee", 0, flat), seed) for seed in seeds]))
         least = float(np.mean([each["train"]["nelbo"] for each in knees]))
         updates = asked.epochs * len(load_run(latest_run(asked.folder / "knee" / "seed_0")).loader("training"))
-        jobs = [learnt(branch, least, factor, asked.e2, updates) for branch in (-1, 1) for factor in asked.factors]
+        jobs = [learnt(branch, least, factor, asked, updates) for branch in (-1, 1) for factor in asked.factors]
         jobs += grid(len(asked.factors))
         records = [*knees, *pool.map(told, [(job, seed) for seed in seeds for job in jobs])]
     worst = {
@@ -393,6 +393,12 @@ def main() -> None:
         nargs=2,
         default=list(TARGETS),
         help=f"targets of the discrepancy, times {SCALE}, where the information is maximised and minimised",
+    )
+    parser.add_argument(
+        "--compression",
+        type=float,
+        default=COMPRESSION,
+        help="first multiplier of NELBO, times how far the target is above the least, where information is minimised",
     )
     parser.add_argument("--factors", type=float, nargs="+", default=list(FACTORS), help="targets over the least NELBO")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N-1")
