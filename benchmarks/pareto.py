@@ -64,8 +64,8 @@ RATES, WARMUPS = (0.5, 0.02), (1 / 32, 2 / 3)
 and the share of all updates before they move. Where they are small they would swing if they moved faster, and what
 codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
 COMPRESSION = 0.045
-"""There, on FlatLand: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice
-it, since codes that are held near the prior compress faster."""
+"""There, on FlatLand: the first multiplier of NELBO times how far its target is above the least. That of the
+discrepancy is twice it, since codes that are held near the prior compress faster."""
 
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
