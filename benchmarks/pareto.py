@@ -59,13 +59,14 @@ COMMON = (
 MOST = 3.0
 """Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
 the targets."""
-RATES, WARMUPS = (0.5, 0.02), (1 / 32, 2 / 3)
-"""Of the multipliers, where the information is maximised and where it is minimised: the rate over the target of NELBO,
-and the share of all updates before they move. Where they are small they would swing if they moved faster, and what
-codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
+RATE, WARMUP = 0.5, 1 / 32
+"""Of the multipliers: the rate over the target of NELBO, and the share of all updates before they move."""
+SLOW_RATE, LONG_WARMUP = 0.02, 2 / 3
+"""The same where the information is minimised, on FlatLand. The multipliers are small there, and would swing if they
+moved faster; what codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
 COMPRESSION = 0.045
-"""There, on FlatLand: the first multiplier of NELBO times how far its target is above the least. That of the
-discrepancy is twice it, since codes that are held near the prior compress faster."""
+"""There: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice
+it, since codes that are held near the prior compress faster."""
 
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
@@ -125,15 +126,19 @@ def multipliers(warmup: int) -> tuple[str, ...]:
 def learnt(branch: int, least: float, factor: float, asked: argparse.Namespace, updates: int) -> Job:
     """A run of lagvae, whose target of NELBO is a multiple of the least, of so many updates."""
     e1, e2 = factor * least, asked.e2[branch < 0]
-    first = asked.compression / (factor - 1)
+    rate, warmup, start = RATE, WARMUP, ["--multiplier-start=1"]
+    if branch < 0:
+        first = asked.compression / (factor - 1)
+        rate, warmup = asked.rate, asked.warmup
+        start = ["--multiplier-start", *(f"{min(each, MOST):.3g}" for each in (first, 2 * first))]
     options = (
-        *multipliers(round(WARMUPS[branch < 0] * updates)),
+        *multipliers(round(warmup * updates)),
         f"--mi={branch}",
         f"--e1={NELBO_MARGINS[branch < 0] * e1:.6g}",
         f"--e2={e2 - MMD_MARGIN:.6g}",
-        f"--multiplier-rate={RATES[branch < 0] / e1:.3g}",
+        f"--multiplier-rate={rate / e1:.3g}",
         f"--multiplier-max={MOST:.3g}",
-        *(["--multiplier-start=1"] if branch > 0 else ["--multiplier-start", f"{first:.3g}", f"{2 * first:.3g}"]),
+        *start,
     )
     return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1, e2)
 
@@ -394,12 +399,11 @@ def main() -> None:
         default=list(TARGETS),
         help=f"targets of the discrepancy, times {SCALE}, where the information is maximised and minimised",
     )
-    parser.add_argument(
-        "--compression",
-        type=float,
-        default=COMPRESSION,
-        help="first multiplier of NELBO, times how far the target is above the least, where information is minimised",
-    )
+    slow = parser.add_argument_group("multipliers where the information is minimised")
+    told = "the first one of NELBO, times how far its target is above the least"
+    slow.add_argument("--compression", type=float, default=COMPRESSION, help=told)
+    slow.add_argument("--warmup", type=float, default=LONG_WARMUP, help="share of all updates before they move")
+    slow.add_argument("--rate", type=float, default=SLOW_RATE, help="of their steps, over the target of NELBO")
     parser.add_argument("--factors", type=float, nargs="+", default=list(FACTORS), help="targets over the least NELBO")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N-1")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
