@@ -1,10 +1,11 @@
 """Density of Breakout frames: gmvae beside vae, hvae and pvae at equal dimensions, by the IWAE-50 bound of test frames.
 
 python benchmarks/density.py --jobs 2 --folder logs/density
-python benchmarks/density.py --architecture gmvae --batch-size 100 --frames 100000 --epochs 100     # as published
+python benchmarks/density.py --architecture gmvae --batch-size 100 --policy mixture --frames 100000 --epochs 100
 python benchmarks/density.py --tables              # only the table, from what lies in results/
 
-A run whose record lies in results/density.json with the same command is not trained again.
+The second has the published networks and size. A run whose record lies in results/density.json with the same command is
+not trained again.
 """
 
 from __future__ import annotations
@@ -31,14 +32,18 @@ _PAGE = ROOT / "docs" / "models" / "latents.md"
 
 def command_of(model: str, planes: int, seed: int, asked: argparse.Namespace) -> list[str]:
     """The command line of a run."""
+    networks = [f"--architecture={asked.architecture}"]
+    if asked.architecture == "dense":
+        networks += ["--hidden-width=256", "--activation=relu"]
     return [
         "train.py",
         f"--model={model}",
         "--dataset=breakout-frames",
+        f"--policy={asked.policy}",
         f"--frames={asked.frames}",
         "--test-split=0.2",
         f"--latents={2 * planes}",
-        f"--architecture={asked.architecture}",
+        *networks,
         f"--batch-size={asked.batch_size}",
         f"--epochs={asked.epochs}",
         f"--seed={seed}",
@@ -121,10 +126,11 @@ def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N-1")
-    parser.add_argument("--frames", type=int, default=8000, help="steps of Breakout that are recorded")
-    parser.add_argument("--architecture", default="burgess", help="networks; those that were published are gmvae")
+    parser.add_argument("--policy", default="random", help="who plays: random, brownian, follower or mixture")
+    parser.add_argument("--frames", type=int, default=12_000, help="steps of Breakout that are recorded")
+    parser.add_argument("--architecture", default="dense", help="networks; those that were published are gmvae")
     parser.add_argument("--batch-size", type=int, default=64, help="images in a batch")
-    parser.add_argument("--epochs", type=int, default=16, help="of each run")
+    parser.add_argument("--epochs", type=int, default=20, help="of each run")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--folder", type=Path, default=Path("logs") / "density", help="where the runs go")
     parser.add_argument("--data-path", type=Path, default=Path("data") / "breakout-frames", help="where the frames go")

@@ -38,8 +38,9 @@ from equiworld.world_models.objectives.mmd import Kernel, mmd
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PICTURES = ROOT / "benchmarks" / "results", ROOT / "docs" / "images"
 
-SCALE = 1000
-"""Of the discrepancy: with the factor of the publication its noise would drive the multipliers."""
+SCALE = 1000.0
+"""Of the discrepancy, on FlatLand: with the factor of the publication its noise would drive the multipliers, and what
+holds the codes too tightly at first leaves most of them empty."""
 COMMON = (
     "--architecture=dense",
     "--hidden-width=128",
@@ -47,7 +48,6 @@ COMMON = (
     "--latents=10",
     "--bandwidth=dim",
     "--unbiased",
-    f"--mmd-scale={SCALE}",
     "--learning-rate=4e-3",
     "--adam-beta1=0.9",
     "--batch-size=100",
@@ -59,10 +59,11 @@ COMMON = (
 MOST = 3.0
 """Largest multiplier: near the weight of the information, so that they do not wind up while the networks are far from
 the targets."""
-RATES, WARMUPS = (0.5, 0.02), (1 / 32, 2 / 3)
-"""Of the multipliers, where the information is maximised and where it is minimised: the rate over the target of NELBO,
-and the share of all updates before they move. Where they are small they would swing if they moved faster, and what
-codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
+RATE, WARMUP = 0.5, 1 / 32
+"""Of the multipliers: the rate over the target of NELBO, and the share of all updates before they move."""
+SLOW_RATE, LONG_WARMUP = 0.02, 2 / 3
+"""The same where the information is minimised, on FlatLand. The multipliers are small there, and would swing if they
+moved faster; what codes were once allowed to hold is unlearnt slowly, so that these networks settle first."""
 COMPRESSION = 0.045
 """There: the first multiplier of NELBO times how far its target is above the least. That of the discrepancy is twice
 it, since codes that are held near the prior compress faster."""
@@ -70,8 +71,8 @@ it, since codes that are held near the prior compress faster."""
 LAST_RATE = 0.1
 """Learning rate at the end, over that at first: networks that still move can follow the multipliers to the end."""
 NELBO_MARGINS, MMD_MARGIN = (0.98, 0.96), 1.25
-"""What lagvae is asked for: of NELBO so much of the target, on either branch, of the discrepancy so much less than it.
-Both are estimated from batches, the discrepancy coarsely."""
+"""What lagvae is asked for: of NELBO so much of the target, on either branch, of the discrepancy so much less than it,
+at the scale of FlatLand. Both are estimated from batches, the discrepancy coarsely."""
 TARGETS = (5.5, 3.0)
 """Of the discrepancy, where the information is maximised and where it is minimised: there, codes that are held near the
 prior compress faster."""
@@ -122,18 +123,22 @@ def multipliers(warmup: int) -> tuple[str, ...]:
     )
 
 
-def learnt(branch: int, least: float, factor: float, targets_of_mmd: Sequence[float], updates: int) -> Job:
+def learnt(branch: int, least: float, factor: float, asked: argparse.Namespace, updates: int) -> Job:
     """A run of lagvae, whose target of NELBO is a multiple of the least, of so many updates."""
-    e1, e2 = factor * least, targets_of_mmd[branch < 0]
-    first = COMPRESSION / (factor - 1)
+    e1, e2 = factor * least, asked.e2[branch < 0]
+    rate, warmup, start = RATE, WARMUP, ["--multiplier-start=1"]
+    if branch < 0:
+        first = asked.compression / (factor - 1)
+        rate, warmup = asked.rate, asked.warmup
+        start = ["--multiplier-start", *(f"{min(each, MOST):.3g}" for each in (first, 2 * first))]
     options = (
-        *multipliers(round(WARMUPS[branch < 0] * updates)),
+        *multipliers(round(warmup * updates)),
         f"--mi={branch}",
         f"--e1={NELBO_MARGINS[branch < 0] * e1:.6g}",
-        f"--e2={e2 - MMD_MARGIN:.6g}",
-        f"--multiplier-rate={RATES[branch < 0] / e1:.3g}",
+        f"--e2={e2 - MMD_MARGIN * asked.scale / SCALE:.6g}",
+        f"--multiplier-rate={rate / e1:.3g}",
         f"--multiplier-max={MOST:.3g}",
-        *(["--multiplier-start=1"] if branch > 0 else ["--multiplier-start", f"{first:.3g}", f"{2 * first:.3g}"]),
+        *start,
     )
     return Job(f"lagvae{branch:+d}_{e1:.6g}", "lagvae", branch, options, e1, e2)
 
@@ -160,7 +165,12 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     """
     target = asked.folder / job.name / f"seed_{seed}"
     command = ["train.py", f"--dataset={asked.dataset}", *COMMON, *job.options, f"--epochs={asked.epochs}"]
-    command += [f"--lr-scheduler-gamma={LAST_RATE ** (1 / asked.epochs):.6g}", f"--seed={seed}", *asked.more]
+    command += [
+        f"--mmd-scale={asked.scale:g}",
+        f"--lr-scheduler-gamma={LAST_RATE ** (1 / asked.epochs):.6g}",
+        f"--seed={seed}",
+        *asked.more,
+    ]
     record = target / "record.json"
     if record.exists() and (kept := json.loads(record.read_text()))["command"] == command:
         return dict(kept) | asdict(job) | violations(job, kept["train"])
@@ -183,7 +193,7 @@ def run(job: Job, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(time.perf_counter() - began, 1),
         "environment": json.loads((latest / "environment.json").read_text()),
     }
-    content |= measure(latest)
+    content |= measure(latest, asked.scale)
     record.write_text(json.dumps(content, indent=1) + "\n")
     return content | violations(job, content["train"])
 
@@ -201,7 +211,7 @@ def latest_run(folder: Path) -> Path:
 
 
 @torch.no_grad()
-def measure(path: Path) -> dict[str, Any]:
+def measure(path: Path, scale: float) -> dict[str, Any]:
     """What a run reaches on training and on test images.
 
     Training batches are those that the constraints were taken from; of the others every state counts once.
@@ -214,7 +224,7 @@ def measure(path: Path) -> dict[str, Any]:
     batches = {"train": (each.frames for epoch in range(6) for each in loader.epoch(epoch)), "test": held_out * 6}
     found: dict[str, Any] = {}
     for number, (part, states) in enumerate({"train": split.train, "test": split.test}.items()):
-        found[part] = _means(assembly.model, batches[part], torch_generator(seed, 31, number))
+        found[part] = _means(assembly.model, batches[part], scale, torch_generator(seed, 31, number))
         rows = states[np.linspace(0, len(states) - 1, min(len(states), _CODES)).round().astype(int)]
         features = [
             assembly.model.encoder(data.images(some)).float() for some in np.array_split(rows, len(rows) // _CHUNK + 1)
@@ -224,7 +234,7 @@ def measure(path: Path) -> dict[str, Any]:
     return found
 
 
-def _means(model: Any, batches: Iterable[Tensor], generator: torch.Generator) -> dict[str, float]:
+def _means(model: Any, batches: Iterable[Tensor], scale: float, generator: torch.Generator) -> dict[str, float]:
     """Means over batches of the bound and its parts, and over many codes of the discrepancy that is constrained."""
     rows, discrepancies, held = [], [], []
     for images in batches:
@@ -232,10 +242,10 @@ def _means(model: Any, batches: Iterable[Tensor], generator: torch.Generator) ->
         rows.append((float(evidence.reconstruction.mean()), float(evidence.kl.sum(1).mean())))
         held.append(evidence.codes)
         if sum(map(len, held)) >= _COMPARED:
-            discrepancies.append(_discrepancy(model, torch.cat(held), generator))
+            discrepancies.append(scale * _discrepancy(model, torch.cat(held), generator))
             held = []
     reconstruction, kl = np.mean(rows, 0).tolist()
-    discrepancies = discrepancies or [_discrepancy(model, torch.cat(held), generator)]
+    discrepancies = discrepancies or [scale * _discrepancy(model, torch.cat(held), generator)]
     return {
         "nelbo": reconstruction + kl,
         "reconstruction": reconstruction,
@@ -247,7 +257,7 @@ def _means(model: Any, batches: Iterable[Tensor], generator: torch.Generator) ->
 def _discrepancy(model: Any, codes: Tensor, generator: torch.Generator) -> float:
     """Of codes from the prior; it has no bias, so that it does not depend on how many there are."""
     prior = model.latent.prior_sample(len(codes), generator)
-    return SCALE * float(mmd(codes, prior, Kernel("gaussian", "dim"), unbiased=True))
+    return float(mmd(codes, prior, Kernel("gaussian", "dim"), unbiased=True))
 
 
 def points(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -358,7 +368,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
         knees = list(pool.map(told, [(Job("knee", "knee", 0, flat), seed) for seed in seeds]))
         least = float(np.mean([each["train"]["nelbo"] for each in knees]))
         updates = asked.epochs * len(load_run(latest_run(asked.folder / "knee" / "seed_0")).loader("training"))
-        jobs = [learnt(branch, least, factor, asked.e2, updates) for branch in (-1, 1) for factor in asked.factors]
+        jobs = [learnt(branch, least, factor, asked, updates) for branch in (-1, 1) for factor in asked.factors]
         jobs += grid(len(asked.factors))
         records = [*knees, *pool.map(told, [(job, seed) for seed in seeds for job in jobs])]
     worst = {
@@ -367,6 +377,7 @@ def sweep(asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "dataset": Path(asked.dataset).name,
         "epochs": asked.epochs,
+        "scale": asked.scale,
         "seeds": asked.seeds,
         "more": asked.more,
         "e2": asked.e2,
@@ -392,8 +403,14 @@ def main() -> None:
         type=float,
         nargs=2,
         default=list(TARGETS),
-        help=f"targets of the discrepancy, times {SCALE}, where the information is maximised and minimised",
+        help="targets of the discrepancy, times --scale, where the information is maximised and minimised",
     )
+    parser.add_argument("--scale", type=float, default=SCALE, help="of the discrepancy")
+    slow = parser.add_argument_group("multipliers where the information is minimised")
+    told = "the first one of NELBO, times how far its target is above the least"
+    slow.add_argument("--compression", type=float, default=COMPRESSION, help=told)
+    slow.add_argument("--warmup", type=float, default=LONG_WARMUP, help="share of all updates before they move")
+    slow.add_argument("--rate", type=float, default=SLOW_RATE, help="of their steps, over the target of NELBO")
     parser.add_argument("--factors", type=float, nargs="+", default=list(FACTORS), help="targets over the least NELBO")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 .. N-1")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
