@@ -98,7 +98,7 @@ EXPERIMENTS = {
         "equiworld/Breakout-v0",
         100_000,
         5,
-        env_options=("size=64", "grayscale=true", "fire_reset=true", "max_episode_steps=2000"),
+        env_options=("image_size=64", "grayscale=true", "fire_reset=true", "max_episode_steps=2000"),
         agent=(*_PPO, "--stack=4"),
         dream=("--rounds=5", "--vae-epochs=5", "--dynamics-epochs=10", "--dream-steps=200000"),
         recorded=10_000,
