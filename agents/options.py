@@ -56,6 +56,8 @@ class RunOptions:
     """Steps between two evaluations; there is one at the end, too."""
     eval_episodes: int = 10
     """Episodes of an evaluation, on seeds that are always the same; 0: no evaluations."""
+    eval_sample: bool = False
+    """Draw the actions of evaluations from the policy instead of taking the likeliest ones."""
     checkpoint_every: int = 50_000
     """Steps between two checkpoints; there is one at the end, too."""
     log_dir: str = "logs"

@@ -340,7 +340,7 @@ def _run(asked: argparse.Namespace) -> str:
     elif asked.actions == "keys":
         choose = Keyboard(env)
     else:
-        env, choose = _with_policy(env, asked.actions.removeprefix("policy:"))
+        env, choose = _with_policy(env, asked.actions.removeprefix("policy:"), asked.seed)
     steps = asked.steps if asked.steps is not None or asked.actions == "keys" else 200
     if asked.video is None:
         window = Window(asked.env, asked.fps)
@@ -358,12 +358,17 @@ def _run(asked: argparse.Namespace) -> str:
     return told if asked.video is None else f"{asked.video}: {len(frames)} pictures; {told}"
 
 
-def _with_policy(env: gymnasium.Env[Any, Any], run: str) -> tuple[gymnasium.Env[Any, Any], Callable[[Any], Any]]:
+def _with_policy(
+    env: gymnasium.Env[Any, Any], run: str, seed: int
+) -> tuple[gymnasium.Env[Any, Any], Callable[[Any], Any]]:
     """The environment as the agent of a run is shown it, and what the agent does.
 
     Raises:
         UsageError: There is no such run, or its agent knows other observations or actions.
     """
+    from stable_baselines3.common.utils import set_random_seed
+
+    from .checkpoints import own_random_states
     from .training import load_agent
 
     agent = load_agent(run, episodes=1)
@@ -381,8 +386,17 @@ def _with_policy(env: gymnasium.Env[Any, Any], run: str) -> tuple[gymnasium.Env[
         )
     env = LatentEnv(env, inner.observer, inner.stack.frames)
 
+    likeliest, device = not agent.options.run.eval_sample, agent.algorithm.device
+    with own_random_states(device) as (read, _):
+        set_random_seed(seed)
+        states = read()
+
     def choose(observation: Any) -> Any:
-        action, _ = agent.algorithm.predict(observation, deterministic=True)
+        nonlocal states
+        with own_random_states(device) as (read, write):
+            write(states)
+            action, _ = agent.algorithm.predict(observation, deterministic=likeliest)
+            states = read()
         return action
 
     return env, choose

@@ -16,7 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
-from stable_baselines3.common.utils import get_device, safe_mean
+from stable_baselines3.common.utils import get_device, safe_mean, set_random_seed
 from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.rollouts.command_line import key_values
@@ -175,23 +175,36 @@ def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: 
     return Latents(model, space, sample=run.latent_sample, seed=run.seed, device=device)
 
 
-def play_episodes(algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int = EVALUATION_SEED) -> list[dict[str, Any]]:
-    """One episode in each copy, played by the policy's likeliest actions.
+def play_episodes(
+    algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int = EVALUATION_SEED, sample: bool = False
+) -> list[dict[str, Any]]:
+    """One episode in each copy, played by the policy.
 
     Args:
         algorithm: Whose policy plays.
         envs: The copies; copy i is seeded with ``first_seed + i``.
-        first_seed: The first copy's seed.
+        first_seed: The first copy's seed, and that of the actions.
+        sample: Whether actions are drawn, or the likeliest are taken.
 
     Returns:
         For each copy its ``seed``, ``return`` (not discounted), ``length`` in steps, and ``success`` (None where the
         environment does not tell).
     """
+    if not sample:
+        return _play_episodes(algorithm, envs, first_seed, deterministic=True)
+    with own_random_states(algorithm.device):
+        set_random_seed(first_seed)
+        return _play_episodes(algorithm, envs, first_seed, deterministic=False)
+
+
+def _play_episodes(
+    algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int, deterministic: bool
+) -> list[dict[str, Any]]:
     envs.seed(first_seed)
     found: dict[int, dict[str, Any]] = {}
     observations = envs.reset()
     while len(found) < envs.num_envs:
-        actions, _ = algorithm.predict(observations, deterministic=True)
+        actions, _ = algorithm.predict(observations, deterministic=deterministic)
         observations, _, dones, infos = envs.step(actions)
         for row in np.flatnonzero(dones).tolist():
             if row not in found:
@@ -424,7 +437,7 @@ class _Hooks(BaseCallback):
         envs, counts, steps = self.trainer.evaluation, self.trainer.counts, self.trainer.steps
         if envs is None:
             return
-        episodes = play_episodes(self.model, envs)
+        episodes = play_episodes(self.model, envs, sample=self.trainer.options.run.eval_sample)
         counts.episodes = [*(counts.episodes or []), *({"step": steps, **episode} for episode in episodes)]
         self._write_episodes()
         means = log_episodes(self.writer, episodes, steps)

@@ -57,7 +57,11 @@ FRAMES = 500
 """Pictures of an episode that a video has at most."""
 _TALL = 128  # pixels that a video is high at least
 _RANDOM = 83  # keeps the actions of random play apart from everything else of a seed
-_APART = {field.name for field in dataclasses.fields(RunOptions)} - {"num_envs"} | {"agent", "env", "plugin"}
+_APART = {field.name for field in dataclasses.fields(RunOptions)} - {"num_envs", "eval_sample"} | {
+    "agent",
+    "env",
+    "plugin",
+}
 """Options in which runs of one kind may differ, or that its name tells already."""
 _MODELS_APART = {"model", "plugin", "seed", "device", "threads", "log_dir", "evaluate", "base_model_path"}
 """The same of the world models that they see through."""
@@ -380,7 +384,7 @@ def _evaluate_agent(
     if asked.videos:
         film = Film(agent.envs.envs.env, asked.videos)
         agent.envs.envs.env = film
-    episodes = play_episodes(agent.algorithm, agent.envs, asked.first_seed)
+    episodes = play_episodes(agent.algorithm, agent.envs, asked.first_seed, agent.options.run.eval_sample)
     agent.envs.close()
     evaluations, reason = read_evaluations(place / EPISODES)
     results = results_of(episodes, against, evaluations, reason)

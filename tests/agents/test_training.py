@@ -203,6 +203,35 @@ def test_an_agent_can_be_loaded_and_needs_no_other_run(tmp_path: Path, trained: 
         equiworld.agents.load(trained["vae"])
 
 
+def test_evaluations_by_drawn_actions_repeat_and_leave_training_as_it_is(
+    tmp_path: Path, trained: dict[str, Path]
+) -> None:
+    options = [*PPO, "--world-model=factors"]
+    drawn = fit(tmp_path / "drawn", [*options, "--eval-sample"])
+    likeliest = fit(tmp_path / "likeliest", options)
+    weights = [runs.load_checkpoint(tmp_path / name)["model"] for name in ("drawn", "likeliest")]
+    torch.testing.assert_close(*weights, rtol=0, atol=0)
+    assert drawn.steps == likeliest.steps
+    agent = equiworld.agents.load(tmp_path / "drawn")
+    assert agent.options.run.eval_sample
+    before = torch.get_rng_state(), np.random.get_state()[1]
+    first, second = (play_episodes(agent.algorithm, agent.envs, sample=True) for _ in range(2))
+    assert first == second
+    assert [{"step": drawn.steps, **episode} for episode in first] == json.loads(
+        (tmp_path / "drawn" / "episodes.json").read_text()
+    )[-2:]
+    torch.testing.assert_close(torch.get_rng_state(), before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[1])
+    actions: list[list[int]] = []
+    agent.algorithm.predict = lambda observations, deterministic: (  # type: ignore[method-assign,assignment,misc]
+        actions.append([deterministic]) or np.zeros(agent.envs.num_envs, np.int64),
+        None,
+    )
+    play_episodes(agent.algorithm, agent.envs, sample=True)
+    play_episodes(agent.algorithm, agent.envs)
+    assert actions[0] == [False] and actions[-1] == [True]
+
+
 def test_an_agent_does_not_need_what_its_world_model_learnt_from(tmp_path: Path, recorded: Path) -> None:
     rollouts = tmp_path / "rollouts.h5"
     shutil.copy(recorded, rollouts)
