@@ -111,7 +111,7 @@ EXPERIMENTS = {
         agent=(*_PPO, "--stack=4"),
         dream=("--latents=32", "--vae-epochs=2", "--dynamics-epochs=5", "--eval-sample"),
         recorded=10_000,
-        world_model=(*_SHARP, "--epochs=30"),
+        world_model=(*_SHARP, "--epochs=15"),
         episodes=30,
     ),
 }
