@@ -158,7 +158,8 @@ def restore(algorithm: BaseAlgorithm, envs: SB3VecEnv, content: Mapping[str, Any
         )
         algorithm.action_space.np_random.bit_generator.state = arrays(content["actions"])
         states = content["random"]
-        return {name: arrays(entry) if name == "numpy" else entry for name, entry in states.items()}
+        kept = {name: states[name] for name in ("python", "numpy", "torch")} | states
+        return {name: arrays(entry) if name == "numpy" else entry for name, entry in kept.items()}
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())[:200]
         raise runs.RunError(f"{source} cannot be continued: {reason}") from error

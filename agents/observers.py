@@ -300,8 +300,10 @@ def check_group(run: Path, model: VAE, known: int, action_space: spaces.Space[An
     Raises:
         UsageError: As the message says.
     """
-    if isinstance(model, GroupVAE) and isinstance(action_space, spaces.Discrete) and known != action_space.n:
+    count = int(action_space.n) if isinstance(action_space, spaces.Discrete) else None
+    if isinstance(model, GroupVAE) and known != count:
         raise UsageError(
-            f"{run} has learnt the group of {known} actions, and the environment has {action_space.n}: a model of"
+            f"{run} has learnt the group of {known} actions, and the environment has"
+            f" {action_space if count is None else count}: a model of"
             " single images (vae, betavae ...) or of as many actions is accepted"
         )

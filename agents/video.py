@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -69,16 +70,24 @@ def write_video(path: Path, frames: Iterable[NDArray[np.uint8]], fps: int) -> No
         return
     height, width = (side - side % 2 for side in shown[0].shape[:2])  # what codecs take
     even = [np.ascontiguousarray(frame[:height, :width]) for frame in shown]
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        whole = Path(folder) / "film.mp4"
+        _write_mp4(whole, even, fps)
+        whole.replace(path)
+
+
+def _write_mp4(path: Path, frames: list[NDArray[np.uint8]], fps: int) -> None:
     module: Any = importlib.import_module(str(_writer()))
+    height, width = frames[0].shape[:2]
     if module.__name__ == "cv2":
         film = module.VideoWriter(str(path), module.VideoWriter_fourcc(*"mp4v"), fps, (width, height))
-        for frame in even:
+        for frame in frames:
             film.write(frame[..., ::-1])
         film.release()
         return
     film = module.write_frames(str(path), (width, height), fps=fps)
     film.send(None)
-    for frame in even:
+    for frame in frames:
         film.send(frame.tobytes())
     film.close()
 

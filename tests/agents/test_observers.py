@@ -205,6 +205,8 @@ def test_runs_that_do_not_fit(trained: dict[str, Path], tmp_path: Path) -> None:
     assert load_world_model(trained["rgrvae"], spaces.Discrete(4))[1].num_actions == 4
     with pytest.raises(UsageError, match=r"learnt the group of 4 actions, and the environment has 3: .* accepted"):
         load_world_model(trained["rgrvae"], spaces.Discrete(3))
+    with pytest.raises(UsageError, match=r"group of 4 actions, and the environment has MultiDiscrete\(\[2 2\]\): "):
+        load_world_model(trained["rgrvae"], spaces.MultiDiscrete([2, 2]))
     with pytest.raises(UsageError, match="is not a run directory"):
         load_world_model(tmp_path, spaces.Discrete(3))
     (tmp_path / "config.yaml").write_text("agent: ppo\n")
