@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.utils import get_device
+from stable_baselines3.common.utils import get_device, set_random_seed
 from torch.utils.tensorboard import SummaryWriter
 
 from ..datasets.randomness import numpy_generator, seed_sequence
@@ -208,7 +208,7 @@ class DreamLoop:
         copies = Copies(self.options.env_id, self.options.run.num_envs, self.arguments)
         try:
             with own_random_states(self.device):
-                torch.manual_seed(seed)
+                set_random_seed(seed)
                 return record(path, copies, self._act(copies, world, seed), self._share, seed)
         finally:
             copies.close()
