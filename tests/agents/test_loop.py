@@ -78,7 +78,8 @@ def test_what_rounds_leave(whole: Path, tmp_path: Path) -> None:
     assert [(each["step"], each["seed"] % 10) for each in episodes] == [(120, 0), (120, 1), (240, 0), (240, 1)]
     first, second = (runs.load_checkpoint(whole / "rounds" / str(n) / "vae")["model"] for n in range(2))
     moved = {name: float((second[name] - value).abs().max()) for name, value in first.items() if value.numel()}
-    assert 0 < max(moved.values()) < 0.3  # it went on from there
+    weights = [each for name, each in moved.items() if not name.startswith("likelihood.")]
+    assert 0 < max(weights) < 0.3  # it went on from there
     alone = tmp_path / "alone"
     shutil.copytree(whole, alone, ignore=shutil.ignore_patterns("rounds", "rollouts"))
     agent = load_agent(alone)
