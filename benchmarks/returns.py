@@ -89,7 +89,7 @@ EXPERIMENTS = {
     ),
     "embodied": Experiment(
         "equiworld/SpriteworldGoalFindingEmbodied-v0",
-        200_000,
+        100_000,
         3,
         agent=_PPO,
         recorded=10_000,
@@ -97,7 +97,7 @@ EXPERIMENTS = {
     ),
     "select-move": Experiment(
         "equiworld/SpriteworldGoalFindingNewPosition-v0",
-        200_000,
+        100_000,
         3,
         agent=_PPO,
         recorded=10_000,
