@@ -440,6 +440,7 @@ def seen(place: Path, options: AgentOptions) -> tuple[str, dict[str, Any]]:
     run, named, about = options.run, options.run.world_model, {}
     if (place / WORLD_MODEL).is_dir():
         config = runs.read_config(place / WORLD_MODEL)
+        config["dataset"] = Path(str(config.get("dataset"))).name  # wherever a recording lies, one for each seed
         named = f"latents of {config['model']}"
         if not isinstance(
             options.agent, DreamPPOOptions

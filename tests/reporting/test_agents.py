@@ -228,6 +228,18 @@ def test_agents_that_learnt_in_dreams_are_measured_where_these_were_recorded(
     assert last == [{"step": 48, **episode} for episode in found[0].episodes]
 
 
+def test_where_a_recording_lies_makes_no_kind(copied: Callable[..., list[Path]]) -> None:
+    (run,) = copied("vae")
+    world, known = run / "world_model", {}
+    config = runs.read_config(world)
+    for place in ("/a/recording.h5", "/b/recording.h5", "/b/longer.h5"):
+        runs.write_config(world, config | {"dataset": place})
+        observation, known[place] = agents.seen(run, options_of_agent(run))
+        assert observation == "latents of vae"
+    first, second, third = known.values()
+    assert first == second != third
+
+
 def test_runs_of_dream_ppo_are_of_one_kind(tmp_path: Path) -> None:
     small = ["--agent=dream-ppo", *COMMON[1:2], "--num-envs=3", "--steps=64", "--rounds=2", "--eval-episodes=0"]
     small += ["--net-arch=8", "--dreams=2", "--dream-steps=16", "--n-steps=8", "--batch-size=16", "--n-epochs=1"]
