@@ -188,11 +188,15 @@ def test_as_stable_baselines3_has_it() -> None:
 
 def test_other_action_spaces() -> None:
     many = DreamVectorEnv(world(Line(), spaces.MultiDiscrete([2, 1])), STARTS, 2)
-    many.reset()
-    many.step(np.array([[0, 0], [1, 0]]))
     box = DreamVectorEnv(world(Line(), spaces.Box(-1, 1, (3,))), STARTS, 2)
-    box.reset()
-    box.step(box.action_space.sample() * 0)
+    for envs, actions, moves in (
+        (many, np.array([[0, 0], [1, 0]]), [0, 1]),  # one number for each value: the first 1 says how far
+        (box, np.array([[0, 1, 0], [0, 0, 1]], dtype=np.float32), [1, 2]),  # as they are: the largest does
+    ):
+        before = np.array(envs.reset(seed=0)[0])
+        after, rewards, *_ = envs.step(actions)
+        assert (after[:, 0] - before[:, 0]).tolist() == moves
+        assert rewards.tolist() == after[:, 0].tolist()
 
 
 def test_what_is_refused() -> None:
