@@ -27,12 +27,16 @@ class NetworkOptions:
     """Whether the learning rate stays, or falls to 0 over --steps."""
     gamma: float = 0.99
     """Discount of rewards."""
+    reward_scale: float = 1.0
+    """What rewards are multiplied by before they are learnt from."""
 
 
 @dataclass
 class OnPolicyOptions(NetworkOptions):
     """What agents have that learn from their latest steps."""
 
+    normalize_reward: bool = False
+    """Learn from rewards over the running standard deviation of discounted returns."""
     ent_coef: float = 0.0
     """Weight of the entropy in the loss."""
     vf_coef: float = 0.5
@@ -253,7 +257,9 @@ for _name, _agent in {
 _COUNTS: tuple[str, ...] = ("n_steps", "batch_size", "n_epochs", "n_quantiles", "policy_delay")
 _COUNTS += ("buffer_size", "train_freq", "target_update_interval")
 _COUNTS += ("rounds", "dream_steps", "dreams", "horizon", "latents", "vae_epochs", "dynamics_epochs")
-_ABOVE_ZERO = ("learning_rate", "clip_range", "clip_range_vf", "target_kl", "max_grad_norm", "rms_prop_eps")
+_ABOVE_ZERO: tuple[str, ...] = ("learning_rate", "clip_range", "clip_range_vf", "target_kl", "max_grad_norm")
+_ABOVE_ZERO += ("rms_prop_eps", "reward_scale")
+_OF_ENVS = {"reward_scale", "normalize_reward"}  # which see to them
 _SHARES = ("gamma", "gae_lambda", "tau", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps")
 _NOT_NEGATIVE = (
     "temperature",
@@ -339,7 +345,8 @@ def build_agent(
         UsageError: The options do not go together.
     """
     options = options.ppo() if isinstance(options, DreamPPOOptions) else options
-    given = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    names = {field.name for field in dataclasses.fields(options)} - _OF_ENVS
+    given = {each: getattr(options, each) for each in names}
     policy_options = dict(policy_options)
     if (units := given.pop("net_arch")) is not None:
         policy_options["net_arch"] = list(units)

@@ -34,7 +34,7 @@ from ..world_models.assembly import (
 from ..world_models.trainer import Trainer, decay
 from ..world_models.vae import VAE
 from .algorithms import DreamPPOOptions, check_actions
-from .checkpoints import own_random_states
+from .checkpoints import own_random_states, plain
 from .dream import DREAM
 from .observers import Latents, is_image
 from .options import WORLD_MODEL, AgentOptions, RunOptions
@@ -94,13 +94,14 @@ class DreamLoop:
         self.round = 0
         self.episodes: list[dict[str, Any]] = []
         self._policy: dict[str, torch.Tensor] | None = None
+        self._rewards: dict[str, Any] | None = None
         if resume is not None and (resume / runs.CHECKPOINT).is_file():
             content = runs.load_checkpoint(resume)
             try:
                 self.round, self.episodes = int(content["round"]), list(content["episodes"])
             except (KeyError, TypeError, ValueError) as error:
                 raise runs.RunError(f"{resume / runs.CHECKPOINT} cannot be continued: {error}") from error
-            self._policy = content["model"]
+            self._policy, self._rewards = content["model"], content.get("rewards")
 
     @property
     def steps(self) -> int:
@@ -155,6 +156,8 @@ class DreamLoop:
         trainer = AgentTrainer(self._dreaming(folder / "dynamics", seed))
         if self._policy is not None:
             runs.load_weights(trainer.algorithm.policy, self._policy, run / runs.CHECKPOINT)
+        if self._rewards is not None:
+            trainer.envs.rewards.set_spread(self._rewards)
         place = folder / "agent"
         place.mkdir()
         runs.write_config(place, trainer.options.flat())
@@ -162,6 +165,7 @@ class DreamLoop:
             if not trainer.fit(place, _Within(listener, self.steps), stopped):
                 return False
             self._policy = {name: value.clone() for name, value in trainer.algorithm.policy.state_dict().items()}
+            self._rewards = plain(trainer.envs.rewards.get_state())
             made = [{**episode, "step": self.steps + self._share} for episode in trainer.counts.episodes or []]
         finally:
             trainer.close()
@@ -179,7 +183,7 @@ class DreamLoop:
             runs.write_json(run / EPISODES, self.episodes)
             with SummaryWriter(str(run)) as writer:
                 log_episodes(writer, made, self.steps)
-        content = {"model": self._policy, "round": self.round, "episodes": self.episodes}
+        content = {"model": self._policy, "round": self.round, "episodes": self.episodes, "rewards": self._rewards}
         runs.save_checkpoint(run, content)
 
     def _seed(self, number: int) -> int:

@@ -41,6 +41,7 @@ from .dream import DREAM, Dreams, DreamVectorEnv, check_dream_options, open_drea
 from .networks import policy_for
 from .observers import Factors, Latents, Observer, Pixels, load_world_model
 from .options import WORLD_MODEL, AgentOptions, options_of_agent
+from .rewards import Rewards
 from .vec_env import SB3VecEnv, success
 
 EPISODES = "episodes.json"
@@ -296,7 +297,8 @@ class AgentTrainer:
             self._base, self.world_model = find_world_model(run.world_model, kept, inner.single_action_space)
         else:
             self._base, self.world_model = None, dreams.model
-        self.envs = self._wrapped(inner)
+        gamma = options.agent.gamma if getattr(options.agent, "normalize_reward", False) else None
+        self.envs = self._wrapped(inner, Rewards(inner.num_envs, options.agent.reward_scale, gamma))
         policy, policy_options = policy_for(
             self.envs.observation_space, self.world_model if run.encoder == "finetuned" else None
         )
@@ -324,8 +326,8 @@ class AgentTrainer:
             except (KeyError, TypeError) as error:
                 raise runs.RunError(f"{source} cannot be continued: it does not say what was done") from error
 
-    def _wrapped(self, envs: VectorEnv[Any, Any, Any]) -> SB3VecEnv:
-        return SB3VecEnv(envs, make_observer(self.options, envs, self.world_model), self.options.run.stack)
+    def _wrapped(self, envs: VectorEnv[Any, Any, Any], rewards: Rewards | None = None) -> SB3VecEnv:
+        return SB3VecEnv(envs, make_observer(self.options, envs, self.world_model), self.options.run.stack, rewards)
 
     @property
     def steps(self) -> int:

@@ -17,6 +17,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from ..envs.registry import UsageError
 from .latent import LatentVectorEnv
 from .observers import Observer
+from .rewards import Rewards
 
 
 class SB3VecEnv(VecEnv):
@@ -32,21 +33,30 @@ class SB3VecEnv(VecEnv):
         envs: The vector environment, in the autoreset mode ``SameStep``.
         observer: What the agent is shown; None: what the environment shows.
         stack: Observations that are shown together.
+        rewards: What is learnt from; None: the environment's own rewards.
 
     Attributes:
         envs: The vector environment, with the observer around it.
+        rewards: The same.
         last: The observations that were given last.
 
     Raises:
         UsageError: The environment has another autoreset mode, or the observations cannot be stacked.
     """
 
-    def __init__(self, envs: VectorEnv[Any, Any, Any], observer: Observer | None = None, stack: int = 1) -> None:
+    def __init__(
+        self,
+        envs: VectorEnv[Any, Any, Any],
+        observer: Observer | None = None,
+        stack: int = 1,
+        rewards: Rewards | None = None,
+    ) -> None:
         mode = envs.metadata.get("autoreset_mode")
         if mode is not AutoresetMode.SAME_STEP:
             told = getattr(mode, "value", mode)
             raise UsageError(f"stable-baselines3 needs environments of autoreset_mode SameStep, not {told}")
         self.envs: Any = envs if observer is None else LatentVectorEnv(envs, observer, stack)
+        self.rewards = Rewards(envs.num_envs) if rewards is None else rewards
         self.last: Any = None
         self._actions: Any = None
         self._returns = np.zeros(envs.num_envs)
@@ -68,6 +78,7 @@ class SB3VecEnv(VecEnv):
         self._reset_seeds()
         self._reset_options()
         self._returns[:], self._lengths[:] = 0.0, 0
+        self.rewards.begin()
         self.last = observations
         return observations
 
@@ -101,7 +112,7 @@ class SB3VecEnv(VecEnv):
                     infos[row]["is_success"] = reached
             self._returns[ended], self._lengths[ended] = 0.0, 0
         self.last = observations
-        return observations, rewards.astype(np.float32), dones, infos
+        return observations, self.rewards(rewards, dones), dones, infos
 
     def close(self) -> None:
         self.envs.close()
@@ -137,6 +148,7 @@ class SB3VecEnv(VecEnv):
             "envs": self.envs.get_state(),
             "returns": self._returns.copy(),
             "lengths": self._lengths.copy(),
+            "rewards": self.rewards.get_state(),
             "last": copy.deepcopy(self.last),
         }
 
@@ -148,6 +160,8 @@ class SB3VecEnv(VecEnv):
         """
         self.envs.set_state(state["envs"])
         self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
+        if "rewards" in state:  # states of older checkpoints are without, and their rewards the environment's own
+            self.rewards.set_state(state["rewards"])
         self.last = state["last"]
 
 

@@ -24,7 +24,7 @@ SMALL = ["period=7", "stride=2", "radius=3", "size=16", "tolerance=0", "max_epis
 FRONT = ["--agent=dream-ppo", "--env=equiworld/FlatLandGoal-v0", "--env-options", *SMALL]
 LOOP = [*FRONT, "--num-envs=4", "--steps=245", "--rounds=2", "--eval-episodes=2", "--net-arch", "8"]
 LOOP += ["--dreams=4", "--dream-steps=64", "--n-steps=8", "--batch-size=16", "--n-epochs=1", "--horizon=5"]
-LOOP += ["--latents=3", "--vae-epochs=1", "--dynamics-epochs=1"]
+LOOP += ["--latents=3", "--vae-epochs=1", "--dynamics-epochs=1", "--normalize-reward"]
 
 
 class Notes:
@@ -69,6 +69,7 @@ def test_rounds_that_were_stopped_go_on_as_if_they_had_not_been(whole: Path, tmp
     one, two = runs.load_checkpoint(whole), runs.load_checkpoint(run)
     assert one["round"] == two["round"] == 2 and one["episodes"] == two["episodes"]
     assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
+    assert one["rewards"]["count"] == two["rewards"]["count"] > 2 * 64  # of both rounds
 
 
 def test_what_rounds_leave(whole: Path, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 SETTINGS = {
-    "ppo-latents": [*PPO, "--stack=2", "--latent-sample", "--world-model=RUN"],
+    "ppo-latents": [*PPO, "--stack=2", "--latent-sample", "--world-model=RUN", "--normalize-reward"],
     "ppo-finetuned": [*PPO, "--encoder=finetuned", "--world-model=RUN"],
     "ppo-pixels": [*PPO, "--env-options", *SMALL[:3], "size=36", *SMALL[4:]],
     "dqn-factors": [*DQN, "--world-model=factors"],
@@ -331,6 +331,8 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
         ([*DQN, "--steps=7"], "--steps 7 is less than one rollout of 8 steps (--train-freq 4 in each of --num-envs 2)"),
         ([*DQN, "--learning-starts=96"], "--learning-starts 96 leaves nothing of 96 steps to learn from"),
         ([*PPO, "--learning-rate=0"], "--learning-rate must be above 0, not 0.0"),
+        ([*PPO, "--reward-scale=0"], "--reward-scale must be above 0, not 0.0"),
+        ([*DQN, "--normalize-reward"], "unknown option --normalize-reward for agent 'dqn'"),
         ([*PPO, "--gamma=1.5"], "--gamma must be between 0 and 1, not 1.5"),
         ([*PPO, "--batch-size=0"], "--batch-size must be 1 or more, not 0"),
         (
