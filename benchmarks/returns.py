@@ -46,6 +46,7 @@ class Experiment:
         seeds: How many.
         env_options: Keyword arguments of the environment.
         agent: Options of all agents but those in dreams.
+        pixels: More options of agents that see pixels.
         dream: Options of agents in dreams; none: there are none.
         recorded: Steps that are recorded at random for the world model; 0: it does not learn from a recording.
         world_model: Options of the world model.
@@ -57,6 +58,7 @@ class Experiment:
     seeds: int
     env_options: tuple[str, ...] = ()
     agent: tuple[str, ...] = ()
+    pixels: tuple[str, ...] = ()
     dream: tuple[str, ...] = ()
     recorded: int = 0
     world_model: tuple[str, ...] = ()
@@ -76,6 +78,21 @@ _PPO = (
     "--ent-coef=0.01",
     "--eval-sample",
 )
+_SPRITES = (
+    "--num-envs=32",
+    "--n-steps=64",
+    "--batch-size=256",
+    "--n-epochs=10",
+    "--gamma=0.8",
+    "--gae-lambda=0.5",
+    "--learning-rate=1e-3",
+    "--normalize-reward",
+    "--eval-sample",
+    "--net-arch",
+    "256",
+    "256",
+)
+"""Rewards are dense and large, and what moves something is rare: values must be good, and looking far ahead is noise."""
 _SHARP = ("--model=vae", "--latents=32", "--likelihood=gaussian", "--variance-rule=optimal")
 """Small things show: with cross-entropy, a ball of a pixel or two costs less than telling where it is."""
 EXPERIMENTS = {
@@ -97,9 +114,10 @@ EXPERIMENTS = {
     ),
     "select-move": Experiment(
         "equiworld/SpriteworldGoalFindingNewPosition-v0",
-        100_000,
+        300_000,
         3,
-        agent=_PPO,
+        agent=_SPRITES,
+        pixels=("--learning-rate=3e-4",),
         recorded=10_000,
         world_model=(*_SHARP, "--epochs=10"),
     ),
@@ -166,7 +184,8 @@ def agent(it: Experiment, view: str, seed: int, run: Path | None) -> list[str]:
         command += ["--env-options", *it.env_options]
     if view == "dream":
         return [*command, *it.dream]
-    return [*command, *it.agent, f"--world-model={run if view == 'latents' else view}"]
+    own = it.pixels if view == "pixels" else ()
+    return [*command, f"--world-model={run if view == 'latents' else view}", *it.agent, *own]
 
 
 def measured(name: str, view: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
