@@ -14,10 +14,11 @@ from ..envs.registry import UsageError
 from ..world_models import runs
 from ..world_models.assembly import check_device, check_numbers, check_threads, fill_options
 from ..world_models.command_line import (
-    NameParser,
     Usage,
     check_continuation,
-    import_plugin,
+    check_names,
+    front_parser,
+    import_plugins,
     listed,
     parse_flags,
     read_file,
@@ -195,13 +196,7 @@ def read_agent_request(arguments: list[str]) -> AgentRequest:
         HelpAsked: ``--help`` was given.
         RunError: The run to continue is damaged.
     """
-    parser = NameParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--agent")
-    parser.add_argument("--env")
-    parser.add_argument("--config", action="append", default=[])
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.add_argument("--resume")
-    named, rest = parser.parse_known_args(arguments)
+    named, rest = front_parser("agent", "env").parse_known_args(arguments)
     help_asked = any(argument in ("-h", "--help") for argument in rest)
     resume = None if named.resume is None else Path(named.resume)
     config: dict[str, Any] = {} if resume is None else runs.read_config(resume, "agent")
@@ -212,12 +207,8 @@ def read_agent_request(arguments: list[str]) -> AgentRequest:
     for file in named.config:
         config |= read_file(Path(file))
     source = "--config " + " ".join(named.config) if resume is None else str(resume / "config.yaml")
-    plugins = tuple(dict.fromkeys([*([] if resume else listed(config.get("plugin", ()))), *named.plugin]))
-    for plugin in plugins:
-        import_plugin(plugin)
-    for name in ("agent", "env"):
-        if not isinstance(config.get(name, ""), str):
-            raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
+    plugins = import_plugins(config, named)
+    check_names(config, "agent", "env")
     agent, env_id = named.agent or config.get("agent"), named.env or config.get("env")
     if agent is None:
         raise UsageError(f"--agent is missing; there are: {', '.join(AGENTS.names())}")

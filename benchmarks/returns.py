@@ -92,7 +92,7 @@ _SPRITES = (
     "256",
     "256",
 )
-"""Rewards are dense and large, and what moves something is rare: values must be good, and looking far ahead is noise."""
+"""Rewards are dense and large, and few actions move anything: values must be good, and looking far ahead is noise."""
 _SHARP = ("--model=vae", "--latents=32", "--likelihood=gaussian", "--variance-rule=optimal")
 """Small things show: with cross-entropy, a ball of a pixel or two costs less than telling where it is."""
 EXPERIMENTS = {

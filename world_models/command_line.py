@@ -75,6 +75,45 @@ class NameParser(argparse.ArgumentParser):
         raise UsageError(message)
 
 
+def front_parser(*names: str) -> NameParser:
+    """Reads what decides which options there are: names, configuration files, plugins, and the run to continue."""
+    parser = NameParser(add_help=False, allow_abbrev=False)
+    for name in names:
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--plugin", action="append", default=[])
+    parser.add_argument("--resume")
+    return parser
+
+
+def import_plugins(config: dict[str, Any], named: argparse.Namespace) -> tuple[str, ...]:
+    """Imports what configuration files and the command line name; what a run was made with must be given again.
+
+    Args:
+        config: What has been read so far.
+        named: What ``front_parser`` read.
+
+    Raises:
+        UsageError: There is no such module.
+    """
+    kept = [] if named.resume else listed(config.get("plugin", ()))
+    plugins = tuple(dict.fromkeys([*kept, *named.plugin]))
+    for plugin in plugins:
+        import_plugin(plugin)
+    return plugins
+
+
+def check_names(config: dict[str, Any], *names: str) -> None:
+    """Refuses names in configuration files that are none.
+
+    Raises:
+        UsageError: One is no text.
+    """
+    for name in names:
+        if not isinstance(config.get(name, ""), str):
+            raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
+
+
 def read_request(arguments: list[str]) -> Request:
     """Reads a command line.
 
@@ -84,13 +123,7 @@ def read_request(arguments: list[str]) -> Request:
         UsageError: What was given cannot be used.
         HelpAsked: ``--help`` was given.
     """
-    parser = NameParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--model")
-    parser.add_argument("--dataset")
-    parser.add_argument("--config", action="append", default=[])
-    parser.add_argument("--plugin", action="append", default=[])
-    parser.add_argument("--resume")
-    named, rest = parser.parse_known_args(arguments)
+    named, rest = front_parser("model", "dataset").parse_known_args(arguments)
     help_asked = any(argument in ("-h", "--help") for argument in rest)
     resume = None if named.resume is None else Path(named.resume)
     config: dict[str, Any] = {} if named.model is None else {"model": named.model}
@@ -106,12 +139,8 @@ def read_request(arguments: list[str]) -> Request:
     for file in named.config:
         config = _override(config, read_file(Path(file)), left_out)
     source = "--config " + " ".join(named.config) if resume is None else str(resume / "config.yaml")
-    plugins = tuple(dict.fromkeys([*([] if resume else listed(config.get("plugin", ()))), *named.plugin]))
-    for plugin in plugins:
-        import_plugin(plugin)
-    for name in ("model", "dataset"):
-        if not isinstance(config.get(name, ""), str):
-            raise UsageError(f"--config: {name} must be a name, not {config[name]!r}")
+    plugins = import_plugins(config, named)
+    check_names(config, "model", "dataset")
     model = named.model or config.get("model")
     # Absolute, so that the run finds it again from anywhere.
     dataset = absolute(named.dataset or config.get("dataset") or "flatland")
@@ -180,12 +209,7 @@ def _option_names(config: dict[str, Any]) -> set[str] | None:
 
 def names_agent(arguments: list[str]) -> bool:
     """Whether a command line is about an agent, by itself or by a configuration or run that it names."""
-    parser = NameParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--agent")
-    parser.add_argument("--model")
-    parser.add_argument("--config", action="append", default=[])
-    parser.add_argument("--resume")
-    named, _ = parser.parse_known_args(arguments)
+    named, _ = front_parser("agent", "model").parse_known_args(arguments)
     if named.agent is not None or named.model is not None:
         return named.agent is not None
     files = [Path(file) for file in named.config]
