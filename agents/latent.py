@@ -204,11 +204,11 @@ class LatentVectorEnv(VectorWrapper):
             batch = np.concatenate([observations, np.stack(ends)])
         seen = self.observer(batch, told)
         number = self.num_envs
-        shown, last = (_part(seen, slice(number)), _part(seen, slice(number, None)))
+        shown, last = (part(seen, slice(number)), part(seen, slice(number, None)))
         last = self.stack.after(last, ended)
         infos["final_obs"] = np.full(number, None, dtype=object)
         for place, row in enumerate(ended.tolist()):
-            infos["final_obs"][row] = _part(last, place)
+            infos["final_obs"][row] = part(last, place)
         return shown
 
     def get_state(self) -> dict[str, Any]:
@@ -235,5 +235,6 @@ class LatentVectorEnv(VectorWrapper):
         self._seen = state.get("seen")
 
 
-def _part(batch: Any, rows: Any) -> Any:
+def part(batch: Any, rows: Any) -> Any:
+    """Some rows of a batch, or one of them, of a ``Dict`` too."""
     return {name: part[rows] for name, part in batch.items()} if isinstance(batch, dict) else batch[rows]

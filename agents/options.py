@@ -88,6 +88,8 @@ class AgentOptions:
     agent: Any
 
     def __post_init__(self) -> None:
+        if not self.run.world_model:
+            raise UsageError("--world-model is empty; pixels, factors and runs are accepted")
         if self.run.world_model not in ("pixels", "factors"):
             self.run.world_model = os.path.abspath(self.run.world_model)  # so that the run finds it from anywhere
 

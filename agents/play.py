@@ -91,11 +91,10 @@ class Imagined:
         if self._state is None or not isinstance(self.model, DynamicsModel):
             return self.begin(observation)
         self._steps += 1
+        vectors = self.model.action_code.encode(np.asarray(action)[None])
+        self._state = self.model.dynamics.step(self._state, vectors, self.generator, self.temperature).state
         if self.anew and self._steps % self.anew == 0:
-            self._state = replace(self._state, latent=self._codes(observation))
-        else:
-            vectors = self.model.action_code.encode(np.asarray(action)[None])
-            self._state = self.model.dynamics.step(self._state, vectors, self.generator, self.temperature).state
+            self._state = replace(self._state, latent=self._codes(observation))  # what is remembered stays
         return pictures(self.model, self._state.latent)[0]
 
     def _codes(self, observation: Any) -> torch.Tensor:

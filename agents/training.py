@@ -55,6 +55,10 @@ LIBRARIES = ("gymnasium", "sb3-contrib", "stable-baselines3")
 _COPIED = ("config.yaml", "split.npz", "base.json", str(runs.CHECKPOINT), "backgrounds/*")
 
 
+class Stopped(Exception):
+    """Something was asked to stop, and did."""
+
+
 class Listener(Protocol):
     """What is told how training goes; a progress bar, say."""
 
@@ -97,11 +101,18 @@ def make_envs(env_id: str, options: Mapping[str, Any], number: int) -> VectorEnv
         raise
     except (TypeError, ValueError, AssertionError, ImportError, gymnasium.error.Error) as error:
         reason = " ".join(str(error).split())
+        if "'autoreset_mode'" in reason:  # which all environments take whose state can be saved
+            raise UsageError(f"the state of {env_id} cannot be saved; {accepted}") from error
         raise UsageError(f"the environment {env_id} cannot be made: {reason}; {accepted}") from error
     if not hasattr(envs.unwrapped, "get_state"):
         envs.close()
         raise UsageError(f"the state of {env_id} cannot be saved; {accepted}")
     return envs
+
+
+def endless(options: Mapping[str, Any]) -> bool:
+    """Whether the options of an environment take its limit of time away."""
+    return options.get("max_episode_steps", 1) in (None, -1)
 
 
 def check_limit(options: Mapping[str, Any]) -> None:
@@ -110,7 +121,7 @@ def check_limit(options: Mapping[str, Any]) -> None:
     Raises:
         UsageError: As the message says.
     """
-    if options.get("max_episode_steps", 1) in (None, -1):
+    if endless(options):
         raise UsageError(
             "evaluation episodes need a limit of time: --env-options max_episode_steps=N, or --eval-episodes 0"
         )
@@ -177,7 +188,11 @@ def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: 
 
 
 def play_episodes(
-    algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int = EVALUATION_SEED, sample: bool = False
+    algorithm: BaseAlgorithm,
+    envs: SB3VecEnv,
+    first_seed: int = EVALUATION_SEED,
+    sample: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
     """One episode in each copy, played by the policy.
 
@@ -186,25 +201,31 @@ def play_episodes(
         envs: The copies; copy i is seeded with ``first_seed + i``.
         first_seed: The first copy's seed, and that of the actions.
         sample: Whether actions are drawn, or the likeliest are taken.
+        stopped: Asked between steps.
 
     Returns:
         For each copy its ``seed``, ``return`` (not discounted), ``length`` in steps, and ``success`` (None where the
         environment does not tell).
+
+    Raises:
+        Stopped: ``stopped`` said so.
     """
     if not sample:
-        return _play_episodes(algorithm, envs, first_seed, deterministic=True)
+        return _play_episodes(algorithm, envs, first_seed, True, stopped)
     with own_random_states(algorithm.device):
         set_random_seed(first_seed)
-        return _play_episodes(algorithm, envs, first_seed, deterministic=False)
+        return _play_episodes(algorithm, envs, first_seed, False, stopped)
 
 
 def _play_episodes(
-    algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int, deterministic: bool
+    algorithm: BaseAlgorithm, envs: SB3VecEnv, first_seed: int, deterministic: bool, stopped: Callable[[], bool]
 ) -> list[dict[str, Any]]:
     envs.seed(first_seed)
     found: dict[int, dict[str, Any]] = {}
     observations = envs.reset()
     while len(found) < envs.num_envs:
+        if stopped():
+            raise Stopped
         actions, _ = algorithm.predict(observations, deterministic=deterministic)
         observations, _, dones, infos = envs.step(actions)
         for row in np.flatnonzero(dones).tolist():
@@ -235,10 +256,6 @@ class _Events(KVWriter):
 
     def close(self) -> None:
         """The writer is closed by whoever opened it."""
-
-
-class _Stopped(Exception):
-    """Training was asked to stop, and the checkpoint is written."""
 
 
 @dataclass
@@ -340,7 +357,7 @@ class AgentTrainer:
         Args:
             run: The run directory; checkpoints, TensorBoard events and the episodes of evaluations go there.
             listener: Told how it goes.
-            stopped: Asked between two rollouts.
+            stopped: Asked between two rollouts, and between steps of evaluations.
 
         Returns:
             Whether training is complete; if not, the checkpoint holds where it stopped.
@@ -364,7 +381,10 @@ class AgentTrainer:
                 if left > 0 or not begun:
                     learn: Any = self.algorithm.learn  # without an interval nothing is logged but by the hooks
                     learn(left, callback=hooks, log_interval=None, reset_num_timesteps=not begun)
-            except _Stopped:
+                elif hooks.unfinished:
+                    hooks.init_callback(self.algorithm)
+                    hooks.on_training_end()
+            except Stopped:
                 return False
             except ValueError as error:
                 # Distributions refuse what is no number before anybody else does.
@@ -400,14 +420,13 @@ class _Hooks(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         counts, asked, steps = self.trainer.counts, self.trainer.options.run, self.trainer.steps
-        if steps // asked.eval_every > counts.evaluated:
-            counts.evaluated = steps // asked.eval_every
-            self.evaluate()
         stop = self.stopped()
         if stop or not steps or steps // asked.checkpoint_every > counts.saved:
             self.save()
         if stop:
-            raise _Stopped
+            raise Stopped
+        if steps // asked.eval_every > counts.evaluated:
+            self.evaluate()
 
     def _on_step(self) -> bool:
         return True
@@ -424,22 +443,35 @@ class _Hooks(BaseCallback):
             log.dump_logs()
 
     def _on_training_end(self) -> None:
-        if self.trainer.evaluation is not None and self._last_evaluation() != self.trainer.steps:
-            self.trainer.counts.evaluated = self.trainer.steps // self.trainer.options.run.eval_every
+        if self.unfinished:
+            self.save()  # evaluations take long where episodes are
             self.evaluate()
         self.save()
         self._write_episodes()
 
-    def _last_evaluation(self) -> int:
+    @property
+    def unfinished(self) -> bool:
+        """Whether the evaluation is missing that belongs to the steps made so far."""
         episodes = self.trainer.counts.episodes
-        return episodes[-1]["step"] if episodes else -1
+        last = episodes[-1]["step"] if episodes else -1
+        return self.trainer.evaluation is not None and last != self.trainer.steps
 
     def evaluate(self) -> None:
-        """Plays the episodes of an evaluation and writes them down."""
+        """Plays the episodes of an evaluation and writes them down.
+
+        Raises:
+            Stopped: In between; the checkpoint is written, and the evaluation is played when the run goes on.
+        """
         envs, counts, steps = self.trainer.evaluation, self.trainer.counts, self.trainer.steps
         if envs is None:
             return
-        episodes = play_episodes(self.model, envs, sample=self.trainer.options.run.eval_sample)
+        asked = self.trainer.options.run
+        try:
+            episodes = play_episodes(self.model, envs, sample=asked.eval_sample, stopped=self.stopped)
+        except Stopped:
+            self.save()
+            raise
+        counts.evaluated = steps // asked.eval_every
         counts.episodes = [*(counts.episodes or []), *({"step": steps, **episode} for episode in episodes)]
         self._write_episodes()
         means = log_episodes(self.writer, episodes, steps)

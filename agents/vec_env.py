@@ -1,4 +1,4 @@
-"""A Gymnasium vector environment as one of stable-baselines3."""
+"""Vector environments for stable-baselines3: those of Gymnasium as one of its own, and its own seen by an observer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import VecEnv
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
 from ..envs.registry import UsageError
-from .latent import LatentVectorEnv
+from .latent import LatentVectorEnv, Stack, part
 from .observers import Observer
 from .rewards import Rewards
 
@@ -163,6 +163,62 @@ class SB3VecEnv(VecEnv):
         if "rewards" in state:  # states of older checkpoints are without, and their rewards the environment's own
             self.rewards.set_state(state["rewards"])
         self.last = state["last"]
+
+
+class LatentVecEnv(VecEnvWrapper):
+    """A vector environment of stable-baselines3 that shows what an observer makes of it.
+
+    The last observations of episodes (``terminal_observation``) are shown by the observer too, in the same batch as the
+    others.
+
+    Args:
+        venv: The vector environment, of ``make_vec_env`` say; images as ``[H, W, C]``.
+        observer: What the agent is shown.
+        stack: Observations that are shown together.
+
+    Raises:
+        UsageError: The observations cannot be stacked.
+    """
+
+    def __init__(self, venv: VecEnv, observer: Observer, stack: int = 1) -> None:
+        self.observer, self.stack = observer, Stack(stack, observer.space)
+        super().__init__(venv, observation_space=self.stack.space)
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seeds the copies, and what is random in the observer."""
+        seeds = self.venv.seed(seed)
+        if seed is not None:
+            self.observer.seed(*(each or 0 for each in seeds))
+        return seeds
+
+    def reset(self) -> Any:
+        observations: Any = self.venv.reset()
+        told = self.venv.unwrapped.reset_infos
+        return self.stack.begin(self.observer(observations, self._told(told)))
+
+    def step_wait(self) -> Any:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        begun, ended = self.venv.unwrapped.reset_infos, np.flatnonzero(dones)
+        told = [begun[row] if over else info for row, (over, info) in enumerate(zip(dones, infos, strict=True))]
+        last = [infos[row]["terminal_observation"] for row in ended]
+        seen = self.observer(_with(observations, last), self._told([*told, *(infos[row] for row in ended)]))
+        number = self.num_envs
+        final = self.stack.after(part(seen, slice(number, None)), ended)
+        for place, row in enumerate(ended.tolist()):
+            infos[row]["terminal_observation"] = part(final, place)
+        return self.stack.push(part(seen, slice(number)), np.asarray(dones, dtype=bool)), rewards, dones, infos
+
+    def _told(self, infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: np.stack([np.asarray(info[name]) for info in infos]) for name in self.observer.reads}
+
+
+def _with(observations: Any, more: list[Any]) -> Any:
+    """A batch of observations, and others behind it."""
+    if not more:
+        return observations
+    if isinstance(observations, dict):
+        return {name: np.concatenate([entry, [one[name] for one in more]]) for name, entry in observations.items()}
+    return np.concatenate([observations, np.stack(more)])
 
 
 def success(info: Mapping[str, Any], terminated: bool) -> bool | None:

@@ -101,22 +101,51 @@ def _efficiency(members: Sequence[MeasuredAgent]) -> Band | None:
     return efficiency_curve([[each[step] for step in steps] for each in held], steps)
 
 
-def correlations(found: Sequence[MeasuredAgent]) -> dict[str, tuple[float, int]]:
-    """Whether agents are better with better world models: Spearman's rank correlation of each metric with the return.
+@dataclass(frozen=True)
+class Correlation:
+    """Whether agents of one algorithm are better with better world models.
+
+    Attributes:
+        agent: The algorithm, and the steps that it was trained for.
+        runs: How many agents.
+        models: How many world models they see through.
+        values: Spearman's rank correlation of each metric with the return, by metric.
+    """
+
+    agent: str
+    runs: int
+    models: int
+    values: dict[str, float]
+
+    @property
+    def basis(self) -> str:
+        """What it rests on, in words."""
+        return f"{self.agent}: {self.runs} runs, {self.models} world models"
+
+
+def correlations(found: Sequence[MeasuredAgent]) -> list[Correlation]:
+    """Rank correlations of what is known of world models with the returns of the agents that see through them.
+
+    Only agents of one algorithm and as many steps are compared. Agents that changed the encoder are left out, since
+    the model was measured before; so are metrics of fewer than three models, and those that are the same throughout.
 
     Args:
         found: Runs in one environment.
-
-    Returns:
-        By metric the correlation, and the number of runs that have it; those of fewer than three, or in which one of
-        the two is the same throughout, are left out.
     """
-    seeing = [each for each in found if each.world is not None]
-    answer = {}
-    for name in dict.fromkeys(name for each in seeing for name in each.world or {}):
-        pairs = [(each.world[name], each.score) for each in seeing if each.world and each.world.get(name) is not None]
-        if len(pairs) > 2 and all(len(set(side)) > 1 for side in zip(*pairs, strict=True)):
-            answer[name] = (float(stats.spearmanr(*zip(*pairs, strict=True)).statistic), len(pairs))
+    alike: dict[str, list[MeasuredAgent]] = {}
+    for each in found:
+        if each.world is not None and each.measured.options.get("encoder") != "finetuned":
+            alike.setdefault(f"{each.agent}, {each.steps} steps", []).append(each)
+    answer = []
+    for agent, members in alike.items():
+        models, values = {each.world_sha256 for each in members}, {}
+        for name in dict.fromkeys(name for each in members for name in each.world or {}):
+            held = [each for each in members if each.world and each.world.get(name) is not None]
+            sides = [(each.world or {})[name] for each in held], [each.score for each in held]
+            if len({each.world_sha256 for each in held}) > 2 and all(len(set(side)) > 1 for side in sides):
+                values[name] = float(stats.spearmanr(*sides).statistic)
+        if values:
+            answer.append(Correlation(agent, len(members), len(models), values))
     return answer
 
 
@@ -146,7 +175,7 @@ def _interval(value: Interval) -> str:
 
 
 def world_rows(found: Sequence[MeasuredAgent], labels: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Agents beside their world models: header, a row for each run, and one of rank correlations where there are any.
+    """Agents beside their world models: header, a row for each run, and rows of rank correlations where there are any.
 
     Args:
         found: The runs.
@@ -160,9 +189,9 @@ def world_rows(found: Sequence[MeasuredAgent], labels: Sequence[str]) -> tuple[l
         cells = [each.score, values.get("normalised.return"), values.get("success.rate")]
         cells += [(each.world or {}).get(name) for name in names]
         rows.append([label, each.measured.kind, *map(number_text, cells)])
-    if related := correlations(found):
-        shown = [f"{related[name][0]:+.2f}" if name in related else "-" for name in names]
-        rows.append(["rank correlation with the return", "-", "-", "-", "-", *shown])
+    for related in correlations(found):
+        shown = [f"{related.values[name]:+.2f}" if name in related.values else "-" for name in names]
+        rows.append(["rank correlation with the return", related.basis, "-", "-", "-", *shown])
     return header, rows
 
 
@@ -191,5 +220,5 @@ def summary(found: Sequence[MeasuredAgent], groups: Sequence[Kind]) -> dict[str,
             for kind in groups
         },
         "world_models": {str(each.measured.path): each.world for each in found if each.world is not None},
-        "rank_correlations": {name: rho for name, (rho, _) in correlations(found).items()},
+        "rank_correlations": [vars(each) for each in correlations(found)],
     }

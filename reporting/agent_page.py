@@ -95,8 +95,8 @@ def worlds(found: Sequence[MeasuredAgent], labels: Sequence[str]) -> str:
             values, [each.score for each in seeing], shade, f"{metric} and return", (metric, "return")
         )
         said = f"{metric} of the world model, return of the agent"
-        if metric in related:
-            said += f" (rank correlation {related[metric][0]:+.2f})"
+        told = [f"{each.values[metric]:+.2f} ({each.basis})" for each in related if metric in each.values]
+        said += f"; rank correlation {', '.join(told)}" if told else ""
         cards.append(f'<figure class="fit"><figcaption>{escape(said)}</figcaption>{drawn}</figure>')
     if not cards:
         return listed

@@ -19,7 +19,7 @@ from .. import __version__
 from ..agents.algorithms import DreamPPOOptions
 from ..agents.dream import DREAM
 from ..agents.options import WORLD_MODEL, AgentOptions, RunOptions, options_of_agent
-from ..agents.training import EPISODES, EVALUATION_SEED, find_dreams, load_agent, make_envs, play_episodes
+from ..agents.training import EPISODES, EVALUATION_SEED, endless, find_dreams, load_agent, make_envs, play_episodes
 from ..agents.vec_env import SB3VecEnv
 from ..datasets.rollouts.command_line import key_values
 from ..envs.registry import UsageError
@@ -142,6 +142,7 @@ class MeasuredAgent:
         reference: Between what its return is normalised.
         evaluations: Steps and mean returns of the evaluations while it was trained.
         world: Scores of the world model that it sees through; None where there is none.
+        world_sha256: Of that model's checkpoint, which tells it from others.
         videos: Files of the videos.
     """
 
@@ -154,6 +155,7 @@ class MeasuredAgent:
     reference: Reference | None
     evaluations: tuple[list[int], list[float]]
     world: Values | None = None
+    world_sha256: str | None = None
     videos: list[Path] = field(default_factory=list)
 
     @property
@@ -302,6 +304,11 @@ def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
             raise runs.RunError(f"{path} cannot be written to: copy the run to where its results may lie")
     found = [_awake(path, options) for path, options in zip(paths, found, strict=True)]
     for path, options in zip(paths, found, strict=True):
+        if endless(key_values(options.run.env_options, "--env-options")):
+            raise UsageError(
+                f"{path} plays without a limit of time, and its episodes need not end:"
+                " agents that were trained with --env-options max_episode_steps=N are accepted"
+            )
         first, other = _environment(found[0]), _environment(options)
         if first != other:
             raise UsageError(
@@ -371,7 +378,7 @@ def evaluate_agents(
             source, same = Path(str(each.measured.options["world_model"])), digest(model / runs.CHECKPOINT)
             if same not in worlds:
                 worlds[same] = world_scores(model, source, names or MEASURED, told)
-            each.world = worlds[same]
+            each.world, each.world_sha256 = worlds[same], same
     return found
 
 

@@ -133,6 +133,8 @@ def _lsbd(subject: Subject) -> MetricResult:
     sizes = tuple(int(size) for size in space.sizes)
     if not subject.small:
         raise UsageError(f"it needs the codes of all states, and {len(subject.data)} states are too many to encode")
+    if len(subject.data) != space.size:
+        raise UsageError(f"it needs the codes of all {space.size} states, and the data hold {len(subject.data)}")
     cyclic = [column for column, factor in enumerate(space.factors) if factor.kind == "cyclic"]
     held_out = subject.assembly.split.role(len(subject.data)) == 2
     grid = subject.whole_codes[:, : subject.latents].reshape(*sizes, -1)

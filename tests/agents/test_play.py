@@ -90,6 +90,8 @@ def test_dynamics_imagine_from_the_first_picture_and_the_actions_alone(dreamer: 
     np.testing.assert_array_equal(anew.begin(images[0]), first)
     anew.step(2, images[1])
     np.testing.assert_array_equal(anew.step(1, images[2]), alone.begin(images[2]))
+    assert anew._state is not None and state.memory is not None and anew._state.memory is not None
+    torch.testing.assert_close(anew._state.memory, state.memory)  # which has seen every action
     with pytest.raises(UsageError, match=r"has dynamics of Discrete\(4\), and the environment takes Discrete\(5\)"):
         Imagined(model, space, spaces.Discrete(5))
 

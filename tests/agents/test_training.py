@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import shutil
@@ -140,6 +141,25 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     first, second = scalars(tmp_path / "whole"), scalars(tmp_path / "parts")
     assert "eval/mean_reward" in first and "rollout/ep_rew_mean" in first and "train/loss" in first
     assert first == second
+
+
+def test_a_run_that_is_stopped_in_its_evaluations_goes_on_with_them(tmp_path: Path) -> None:
+    arguments = [*PPO, "--world-model=factors", "--normalize-reward"]
+    fit(tmp_path / "whole", arguments)
+    run, stops, within = tmp_path / "parts", [], 0
+    while not stops or stops[-1] is not None:
+        options = read_agent_request([*COMMON, *arguments]).options
+        if not run.exists():
+            run.mkdir()
+            runs.write_config(run, options.flat())
+        trainer = AgentTrainer(options, run if stops else None)
+        asked = itertools.count(1)
+        complete = trainer.fit(run, Silent(), lambda asked=asked: next(asked) > 9)  # type: ignore[misc]
+        within += not complete and trainer.counts.evaluated < trainer.steps // 40
+        stops.append(None if complete else trainer.steps)
+        trainer.close()
+    assert within >= 2 and 96 in stops  # the last evaluation too
+    same(outcome(tmp_path / "whole"), outcome(run))
 
 
 def test_continuous_actions_too(tmp_path: Path) -> None:
@@ -322,7 +342,11 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
             [*PPO, "--env=equiworld/FlatLandGaol-v0"],
             "there is no environment 'equiworld/FlatLandGaol-v0' (did you mean",
         ),
-        ([*PPO, "--env=CartPole-v1", "--env-options"], "the environments of equiworld are accepted"),
+        (
+            [*PPO, "--env=CartPole-v1", "--env-options"],
+            "the state of CartPole-v1 cannot be saved; the environments of equiworld are accepted",
+        ),
+        ([*PPO, "--world-model="], "--world-model is empty; pixels, factors and runs are accepted"),
         ([*PPO, "--env-options", "perod=3"], "perod"),
         ([*PPO, "--env-options", "period"], "--env-options takes KEY=VALUE pairs, got 'period'"),
         ([*PPO, "--n-step=3"], "unknown option --n-step for agent 'ppo' (did you mean n-steps?)"),

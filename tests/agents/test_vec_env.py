@@ -9,13 +9,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from stable_baselines3 import PPO, SAC
+from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from equiworld.agents.latent import LatentEnv
-from equiworld.agents.observers import Latents
-from equiworld.agents.vec_env import SB3VecEnv, success
+from equiworld.agents.observers import Factors, Latents
+from equiworld.agents.vec_env import LatentVecEnv, SB3VecEnv, success
 from equiworld.envs import UsageError
 from equiworld.world_models.assembly import Assembly
 
@@ -57,6 +58,48 @@ def test_it_equals_the_loop_of_stable_baselines3(
                 assert (info["episode"]["r"], info["episode"]["l"]) == (other["episode"]["r"], other["episode"]["l"])
                 assert info["episode"]["t"] > 0
     assert ends > 8
+
+
+@pytest.mark.parametrize("shown", ["image", "observation"])
+@pytest.mark.parametrize(("seen", "stack"), [("latents", 1), ("samples", 2), ("factors", 2)])
+def test_vector_environments_of_stable_baselines3_are_seen_the_same_way(
+    model: Any, small: dict[str, Any], goal_envs: Callable[..., Any], seen: str, stack: int, shown: str
+) -> None:
+    def observer(env: Any, space: Any) -> Any:
+        return Factors(env) if seen == "factors" else Latents(model, space, sample=seen == "samples")
+
+    options = {**small, "shown": shown}
+    inner = goal_envs(3, shown=shown)
+    ours = SB3VecEnv(inner, observer(inner, inner.single_observation_space), stack)
+    theirs = VecMonitor(DummyVecEnv([lambda: gym.make("equiworld/FlatLandGoal-v0", **options)] * 3))
+    other = LatentVecEnv(theirs, observer(theirs.envs[0], theirs.observation_space), stack)
+    assert ours.observation_space == other.observation_space and ours.action_space == other.action_space
+    ours.seed(7)
+    other.seed(7)
+    np.testing.assert_allclose(ours.reset(), other.reset(), atol=1e-5)
+    ends = 0
+    for action in np.random.default_rng(0).integers(0, 4, (30, 3)):
+        (first, *told, infos), (second, *their, their_infos) = ours.step(action), other.step(action)
+        np.testing.assert_allclose(first, second, atol=1e-5)
+        np.testing.assert_array_equal(told, their)
+        for row in np.flatnonzero(told[1]):
+            ends += 1
+            last, others = (each[row]["terminal_observation"] for each in (infos, their_infos))
+            assert other.observation_space.contains(others)
+            np.testing.assert_allclose(last, others, atol=1e-5)
+            assert infos[row]["episode"]["r"] == their_infos[row]["episode"]["r"]
+    assert ends > 8
+
+
+def test_agents_of_stable_baselines3_learn_on_latents(model: Any, small: dict[str, Any]) -> None:
+    inner = make_vec_env("equiworld/FlatLandGoal-v0", 2, env_kwargs=small)
+    envs = LatentVecEnv(inner, Latents(model, inner.observation_space))
+    agent = PPO("MlpPolicy", envs, n_steps=16, batch_size=16, policy_kwargs={"net_arch": [8]}, seed=0, device="cpu")
+    agent.learn(40)
+    assert agent.ep_info_buffer is not None and len(agent.ep_info_buffer) >= 2
+    assert agent.predict(envs.reset())[0].shape == (2,)
+    with pytest.raises(UsageError, match="--stack must be 1 or more, not 0"):
+        LatentVecEnv(inner, Latents(model, inner.observation_space), 0)
 
 
 def test_only_copies_that_are_reset_at_once(goal_envs: Callable[..., Any]) -> None:

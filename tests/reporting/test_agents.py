@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
@@ -199,13 +200,22 @@ def test_world_models_stand_beside_their_agents(copied: Callable[..., list[Path]
     assert {"mig", "reconstruction"} <= set(header)
     assert rows[2][header.index("mig")] == "-" and len(rows) == 3
 
-    class Fake:
-        def __init__(self, score: float, mig: float) -> None:
-            self.score, self.world = score, {"mig": mig, "same": 1.0}
 
-    fakes: Any = [Fake(1, 0.1), Fake(4, 0.2), Fake(2, 0.3), Fake(9, 0.9)]
-    assert agent_kinds.correlations(fakes) == {"mig": (pytest.approx(0.8), 4)}
-    assert agent_kinds.correlations(fakes[:2]) == {}
+def test_correlations_are_of_agents_that_are_alike_and_of_several_world_models() -> None:
+    def fake(score: float, mig: float, agent: str = "ppo", encoder: str = "frozen", model: str | None = None) -> Any:
+        measured = SimpleNamespace(options={"encoder": encoder})
+        world = {"mig": mig, "same": 1.0}
+        return SimpleNamespace(
+            score=score, world=world, world_sha256=model or str(mig), agent=agent, steps=48, measured=measured
+        )
+
+    fakes = [fake(1, 0.1), fake(4, 0.2), fake(2, 0.3), fake(9, 0.9)]
+    others = [fake(100, 0.0, agent="dqn"), fake(200, 0.05, encoder="finetuned")]
+    (related,) = agent_kinds.correlations([*fakes, *others])
+    assert related.values == {"mig": pytest.approx(0.8)}
+    assert related.basis == "ppo, 48 steps: 4 runs, 4 world models"
+    assert agent_kinds.correlations(fakes[:2]) == []
+    assert agent_kinds.correlations([fake(1, 0.1, model="a"), fake(4, 0.2, model="b"), fake(2, 0.1, model="a")]) == []
 
 
 def test_agents_that_learnt_in_dreams_are_measured_where_these_were_recorded(
@@ -343,7 +353,11 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
 
 
 def test_wrong_usage_is_one_line(
-    refused: Callable[..., str], played: dict[str, Path], trained: dict[str, Path], tmp_path: Path
+    refused: Callable[..., str],
+    played: dict[str, Path],
+    copied: Callable[..., list[Path]],
+    trained: dict[str, Path],
+    tmp_path: Path,
 ) -> None:
     run, model = played["factors-0"], trained["vae"]
     np.savez(tmp_path / "codes.npz", factors=np.zeros((4, 1)), codes=np.zeros((4, 1)))
@@ -355,6 +369,10 @@ def test_wrong_usage_is_one_line(
     said = refused(run, played["elsewhere"])
     assert "plays equiworld/FlatLandGoal-v0 with max_episode_steps=12 period=7" in said and "tolerance=1" in said
     assert said.endswith("returns in different environments cannot be put together")
+    (endless,) = copied("factors-0")
+    config = runs.read_config(endless, "agent")
+    runs.write_config(endless, config | {"env_options": [*config["env_options"], "max_episode_steps=-1"]})
+    assert "plays without a limit of time, and its episodes need not end" in refused(endless)
     assert "plays equiworld/FlatLandWalls-v0: returns" in refused(run, played["unevaluated"])
     assert "--episodes must be 1 or more, not 0" in refused(run, "--episodes=0")
     assert "--episode-seed must be 0 or more, not -1" in refused(run, "--episode-seed=-1")
