@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from equiworld import metrics
+from equiworld.envs.factors import Factor, FactorSpace
 from equiworld.envs.registry import UsageError
 from equiworld.reporting import bounds, measures
 from equiworld.reporting.figures import strips
@@ -194,3 +196,12 @@ def test_a_model_that_can_only_encode_is_measured(tiny: Any) -> None:
     assert subject.codes.shape == (49, 7) and np.isfinite(results["mig"].values["mig"])
     assert results["action_prediction"].values["accuracy"] > 0
     assert strips(subject) == {}
+
+
+def test_lsbd_says_when_data_hold_some_of_the_states_only() -> None:
+    class Some(list[int]):
+        factors = FactorSpace([Factor("x", 5, "cyclic"), Factor("y", 5, "cyclic")])
+
+    subject: Any = SimpleNamespace(data=Some(range(7)), small=True)
+    with pytest.raises(UsageError, match="it needs the codes of all 25 states, and the data hold 7"):
+        measures.MEASURES["lsbd"].function(subject)  # type: ignore[misc]
