@@ -106,7 +106,7 @@ class Correlation:
     """Whether agents of one algorithm are better with better world models.
 
     Attributes:
-        agent: The algorithm, and the steps that it was trained for.
+        agent: The algorithm, and the steps that it was trained for where these differ.
         runs: How many agents.
         models: How many world models they see through.
         values: Spearman's rank correlation of each metric with the return, by metric.
@@ -120,7 +120,7 @@ class Correlation:
     @property
     def basis(self) -> str:
         """What it rests on, in words."""
-        return f"{self.agent}: {self.runs} runs, {self.models} world models"
+        return f"{self.agent}: {self.runs} runs, {self.models} models"
 
 
 def correlations(found: Sequence[MeasuredAgent]) -> list[Correlation]:
@@ -132,12 +132,14 @@ def correlations(found: Sequence[MeasuredAgent]) -> list[Correlation]:
     Args:
         found: Runs in one environment.
     """
-    alike: dict[str, list[MeasuredAgent]] = {}
+    alike: dict[tuple[str, int], list[MeasuredAgent]] = {}
     for each in found:
         if each.world is not None and each.measured.options.get("encoder") != "finetuned":
-            alike.setdefault(f"{each.agent}, {each.steps} steps", []).append(each)
+            alike.setdefault((each.agent, each.steps), []).append(each)
     answer = []
-    for agent, members in alike.items():
+    for (agent, steps), members in alike.items():
+        if sum(other == agent for other, _ in alike) > 1:
+            agent = f"{agent}, {steps} steps"
         models, values = {each.world_sha256 for each in members}, {}
         for name in dict.fromkeys(name for each in members for name in each.world or {}):
             held = [each for each in members if each.world and each.world.get(name) is not None]

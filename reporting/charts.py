@@ -18,6 +18,7 @@ SERIES = 8
 """Colours that the page has for series; beyond them they start again, with dashed lines."""
 _CELL = 34.0
 _COLOURS = 12
+_FEW = 100  # points that are drawn larger
 
 
 def number(value: float) -> str:
@@ -203,16 +204,20 @@ def scatter(x: Any, y: Any, shade: Any, label: str, names: tuple[str, str], cycl
     down = size - margin - (second - spans[1][0]) / spans[1][1] * (size - margin - 8)
     side = number(size - margin + 2)
     parts = [f'<rect class="frame" x="{margin - 5:g}" y="3" width="{side}" height="{side}"/>']
+    dots = "dots few" if len(first) <= _FEW else "dots"
     for level, colour in enumerate(hues(count, cyclic)):
         chosen = group == level
         # One path a colour: a line of no length with round ends is a dot.
         path = "".join(f"M{number(a)} {number(b)}h0" for a, b in zip(across[chosen], down[chosen], strict=True))
-        parts.append(f'<path class="dots" d="{path}" stroke="{colour}"/>')
+        parts.append(f'<path class="{dots}" d="{path}" stroke="{colour}"/>')
     parts.append(f'<text class="mid" x="{size / 2 + 8:g}" y="{size - 8:g}">{escape(names[0])}</text>')
     turn = f'transform="rotate(-90 12 {size / 2 - 8:g})"'
     parts.append(f'<text class="mid" x="12" y="{size / 2 - 8:g}" {turn}>{escape(names[1])}</text>')
     ends = [f'<text class="small" x="{margin - 4:g}" y="{size - 8:g}">{spans[0][0]:.2g}</text>']
     ends.append(f'<text class="small end" x="{size - 3:g}" y="{size - 8:g}">{sum(spans[0]):.2g}</text>')
+    for height, kind, value in ((size - margin, "small", spans[1][0]), (4.0, "small end", sum(spans[1]))):
+        turn = f'transform="rotate(-90 12 {height:g})"'
+        ends.append(f'<text class="{kind}" x="12" y="{height:g}" {turn}>{value:.2g}</text>')
     return _svg(size, size, f"{label}, {len(first)} points", "".join(parts + ends), "scatter")
 
 

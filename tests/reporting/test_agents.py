@@ -213,7 +213,10 @@ def test_correlations_are_of_agents_that_are_alike_and_of_several_world_models()
     others = [fake(100, 0.0, agent="dqn"), fake(200, 0.05, encoder="finetuned")]
     (related,) = agent_kinds.correlations([*fakes, *others])
     assert related.values == {"mig": pytest.approx(0.8)}
-    assert related.basis == "ppo, 48 steps: 4 runs, 4 world models"
+    assert related.basis == "ppo: 4 runs, 4 models"
+    longer = [SimpleNamespace(**vars(each) | {"steps": 96}) for each in fakes]
+    both: list[Any] = [*fakes, *longer]
+    assert [each.agent for each in agent_kinds.correlations(both)] == ["ppo, 48 steps", "ppo, 96 steps"]
     assert agent_kinds.correlations(fakes[:2]) == []
     assert agent_kinds.correlations([fake(1, 0.1, model="a"), fake(4, 0.2, model="b"), fake(2, 0.1, model="a")]) == []
 
