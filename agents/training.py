@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -52,6 +53,8 @@ LOG_EVERY = 1000
 """Steps between two entries in TensorBoard, if rollouts are not longer."""
 LIBRARIES = ("gymnasium", "sb3-contrib", "stable-baselines3")
 """What numbers of agents depend on besides what those of world models do."""
+_RECORDED = "recorded.json"
+"""The file beside the world model of an agent that learns in dreams which says in which environment these were made."""
 _COPIED = ("config.yaml", "split.npz", "base.json", str(runs.CHECKPOINT), "backgrounds/*")
 
 
@@ -168,6 +171,33 @@ def find_dreams(options: AgentOptions, kept: Path | None) -> Dreams | None:
     if options.env_id != DREAM:
         return None
     return open_dreams(_place(options.run.world_model, kept), get_device(options.run.device))
+
+
+def acts_in(options: AgentOptions, kept: Path) -> tuple[str, dict[str, Any]]:
+    """Where the agent of a run acts: of one that learnt in dreams, the environment in which these were recorded.
+
+    Args:
+        options: The agent's.
+        kept: Where its run keeps its copy of the world model.
+
+    Returns:
+        The environment's id and keyword arguments.
+
+    Raises:
+        UsageError: It learnt in dreams of which the recording is gone, in a run that does not say where it was made.
+        RunError: The run is damaged.
+    """
+    if options.env_id != DREAM:
+        return options.env_id, key_values(options.run.env_options, "--env-options")
+    note = kept / _RECORDED
+    if note.is_file():
+        try:
+            content = json.loads(note.read_text(encoding="utf-8"))
+            return str(content["env"]), dict(content["env_options"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise runs.RunError(f"{note} is damaged: {error}") from error
+    dreams = open_dreams(_place(options.run.world_model, kept), get_device(options.run.device))
+    return dreams.env_id, dreams.env_options
 
 
 def make_observer(options: AgentOptions, envs: VectorEnv[Any, Any, Any], model: VAE | None) -> Observer:
@@ -302,6 +332,7 @@ class AgentTrainer:
         content = None if resume is None else runs.load_checkpoint(resume)
         kept = None if resume is None else resume / WORLD_MODEL
         dreams = find_dreams(options, kept)
+        self._dreams = dreams
         real = (options.env_id, arguments) if dreams is None else (dreams.env_id, dreams.env_options)
         if run.eval_episodes:
             check_limit(real[1])
@@ -369,6 +400,9 @@ class AgentTrainer:
         left = self.options.total - self.steps
         if self.world_model is not None and not (run / WORLD_MODEL).is_dir():
             keep_world_model(Path(self.options.run.world_model), run / WORLD_MODEL, self._base)
+            if self._dreams is not None:
+                content = {"env": self._dreams.env_id, "env_options": self._dreams.env_options}
+                runs.write_json(run / WORLD_MODEL / _RECORDED, content)
         listener.start(self.options.total, self.steps)
         with (
             SummaryWriter(str(run), purge_step=self.steps + 1 if self.steps else None) as writer,
@@ -566,18 +600,12 @@ def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
     place = Path(run)
     options = options_of_agent(place)
     content = runs.load_checkpoint(place)
-    dreams = find_dreams(options, place / WORLD_MODEL)
-    real = options.env_id, key_values(options.run.env_options, "--env-options")
-    if dreams is not None:  # it acts where its world model was recorded
-        real = dreams.env_id, dreams.env_options
-    inner = make_envs(*real, episodes or options.run.eval_episodes or 1)
+    inner = make_envs(*acts_in(options, place / WORLD_MODEL), episodes or options.run.eval_episodes or 1)
     model: VAE | None
-    if isinstance(options.agent, DreamPPOOptions):
+    if isinstance(options.agent, DreamPPOOptions) or options.env_id == DREAM:
         model = load_base(place / WORLD_MODEL)[1]
-    elif dreams is None:
-        model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)[1]
     else:
-        model = dreams.model
+        model = find_world_model(options.run.world_model, place / WORLD_MODEL, inner.single_action_space)[1]
     envs = SB3VecEnv(inner, make_observer(options, inner, model), options.run.stack)
     policy, policy_options = policy_for(envs.observation_space, model if options.run.encoder == "finetuned" else None)
     agent, device = options.agent, get_device(options.run.device)

@@ -19,7 +19,7 @@ from .. import __version__
 from ..agents.algorithms import DreamPPOOptions
 from ..agents.dream import DREAM
 from ..agents.options import WORLD_MODEL, AgentOptions, RunOptions, options_of_agent
-from ..agents.training import EPISODES, EVALUATION_SEED, endless, find_dreams, load_agent, make_envs, play_episodes
+from ..agents.training import EPISODES, EVALUATION_SEED, acts_in, endless, load_agent, make_envs, play_episodes
 from ..agents.vec_env import SB3VecEnv
 from ..datasets.rollouts.command_line import key_values
 from ..envs.registry import UsageError
@@ -320,11 +320,11 @@ def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
 
 def _awake(path: Path, options: AgentOptions) -> AgentOptions:
     """The options of a run; of an agent that learnt in dreams, with the environment that these were recorded in."""
-    dreams = find_dreams(options, path / WORLD_MODEL)
-    if dreams is None:
+    if options.env_id != DREAM:
         return options
-    pairs = tuple(f"{name}={json.dumps(value)}" for name, value in dreams.env_options.items())
-    return dataclasses.replace(options, env_id=dreams.env_id, run=dataclasses.replace(options.run, env_options=pairs))
+    env_id, arguments = acts_in(options, path / WORLD_MODEL)
+    pairs = tuple(f"{name}={json.dumps(value)}" for name, value in arguments.items())
+    return dataclasses.replace(options, env_id=env_id, run=dataclasses.replace(options.run, env_options=pairs))
 
 
 def _environment(options: AgentOptions) -> tuple[str, dict[str, Any]]:

@@ -239,6 +239,12 @@ def test_agents_that_learnt_in_dreams_are_measured_where_these_were_recorded(
     assert found[0].options["dreams' horizon"] == 5 and found[0].reference == found[1].reference
     last = [each for each in json.loads((run / "episodes.json").read_text()) if each["step"] == 48]
     assert last == [{"step": 48, **episode} for episode in found[0].episodes]
+    (tmp_path / "torus.h5").unlink()  # nobody asks for the recording any more
+    shutil.rmtree(tmp_path / "version_0")
+    assert agents.evaluate_agents([run], Asked(3), ["reconstruction"])[0].episodes == found[0].episodes
+    (run / "world_model" / "recorded.json").write_text("{}")
+    with pytest.raises(RunError, match=r"recorded\.json is damaged: 'env'"):
+        agents.check_agents([run])
 
 
 def test_where_a_recording_lies_makes_no_kind(copied: Callable[..., list[Path]]) -> None:
