@@ -224,6 +224,76 @@ def _reflect(x: NDArray[np.float64], low: float = 8.5, high: float = 150.5) -> N
     return low + span - np.abs((x - low) % (2 * span) - span)
 
 
+@POLICIES.register("finder")
+class FinderPolicy(Policy):
+    """Spriteworld: brings one target after another to the goal; it reads ``info["factors"]``.
+
+    It does not plan: a target that lies under another sprite comes free as that one is moved in its stead.
+
+    Args:
+        env: A vector environment of Spriteworld whose task is a ``FindGoalPosition``.
+        epsilon: The probability of a uniform action instead, in [0, 1].
+
+    Raises:
+        UsageError: An option is out of its range, or the environment has another task.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], *, epsilon: float = 0.1) -> None:
+        super().__init__(env)
+        if not _is_number(epsilon) or not 0 <= epsilon <= 1:
+            raise UsageError(f"epsilon must be a probability, got {epsilon!r}")
+        self.epsilon = epsilon
+        config = getattr(getattr(env.unwrapped, "simulation", None), "config", None)
+        self._task: Any = getattr(config, "task", None)
+        self._actions: Any = getattr(config, "action_space", None)
+        if not hasattr(self._task, "goal_position"):
+            raise UsageError("the policy 'finder' plays goal finding of Spriteworld alone; 'random' plays everything")
+        from .spriteworld.action_spaces import SelectMove  # which is there, as the environment is
+
+        self._from_middle = isinstance(self._actions, SelectMove)
+
+    def __call__(self, observations: Any, infos: Mapping[str, Any], rng: np.random.Generator) -> Any:
+        factors = np.asarray(infos["factors"], dtype=np.float64).reshape(self.num_envs, -1, _SPRITE)
+        task, every = self._task, np.arange(self.num_envs)
+        actions: NDArray[Any]
+        offsets = task.goal_position - factors[..., :2]
+        far = np.sqrt((task.weights_dimensions * offsets**2).sum(-1)) > task.terminate_distance
+        wanted = task.members(factors)[:, 0] & far
+        if isinstance(self.action_space, spaces.MultiDiscrete):
+            actions = self._walk(factors, offsets, wanted)
+        else:
+            first = wanted.argmax(1)
+            actions = self._point(factors[every, first, :2], np.where(wanted.any(1)[:, None], offsets[every, first], 0))
+        other = _uniform(self.action_space, self.num_envs, rng)
+        chosen = rng.random(self.num_envs) < self.epsilon
+        return _where(chosen, other, actions.astype(self.action_space.dtype))
+
+    def _point(self, places: NDArray[np.float64], motions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Actions [N, 4] that move what lies at ``places`` [N, 2] by ``motions`` [N, 2], or as far as they can."""
+        start = np.full_like(places, 0.5) if self._from_middle else places
+        numbers = np.concatenate([places, np.clip(start + motions / self._actions.scale, 0, 1)], axis=1)
+        return 2 * numbers - 1 if self._actions.symmetric else numbers
+
+    def _walk(
+        self, factors: NDArray[np.float64], offsets: NDArray[np.float64], wanted: NDArray[np.bool_]
+    ) -> NDArray[np.int64]:
+        """Actions [N, 2]: to the nearest target that is wanted [N, S], and with it to the goal."""
+        every, body = np.arange(len(factors)), np.maximum((factors[..., 2] != 0).sum(1) - 1, 0)
+        steps = factors[..., :2] - factors[every, body, None, :2]
+        nearest = np.where(wanted, np.abs(steps).sum(-1), np.inf).argmin(1)
+        # Whoever walks in steps comes within half a step along x and y.
+        there = np.abs(steps[every, nearest]).max(1) <= 0.51 * self._actions.step_size
+        carrying = there & wanted.any(1)
+        way = np.where(carrying[:, None], offsets[every, nearest], steps[every, nearest])
+        upright = np.abs(way[:, 1]) > np.abs(way[:, 0])
+        towards = np.where(upright, np.where(way[:, 1] > 0, 0, 2), np.where(way[:, 0] > 0, 3, 1))
+        return np.stack([carrying, towards], axis=1)
+
+
+_SPRITE = 10
+"""Factors of a sprite: x, y, its shape (0: an empty slot), and seven others."""
+
+
 @POLICIES.register("mixture")
 class MixturePolicy(Policy):
     """Another policy in each episode, drawn uniformly.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -14,6 +15,10 @@ from numpy.typing import NDArray
 import equiworld  # noqa: F401 (registers the ids)
 from equiworld.envs import UsageError
 from equiworld.envs.policies import POLICIES, BrownianPolicy, FollowerPolicy, MixturePolicy, Policy, make_policy
+from equiworld.envs.spriteworld.action_spaces import DragAndDrop
+from equiworld.envs.spriteworld.configs import CONFIGS
+from equiworld.envs.spriteworld.env import SpriteworldVectorEnv
+from equiworld.envs.spriteworld.tasks import FindGoalPosition
 
 SPACES: dict[str, spaces.Space[Any]] = {
     "discrete": spaces.Discrete(4),
@@ -227,7 +232,7 @@ def test_the_follower_plays_and_the_random_policy_hardly_does() -> None:
         (
             "randm",
             {},
-            r"^unknown policy 'randm' \(did you mean 'random'\?\); there are: brownian, follower, mixture, random$",
+            r"^unknown policy 'randm' \(did you mean 'random'\?\); there are: brownian, finder, follower, mixture, random$",
         ),
         ("random", {"keep": 0.1}, r"^the policy 'random' has no option 'keep'; it takes: none$"),
         ("brownian", {"epsilon": 0.1}, r"^the policy 'brownian' has no option 'epsilon'; it takes: keep, step$"),
@@ -256,4 +261,53 @@ def test_values_that_the_follower_refuses() -> None:
             make_policy("follower", Game(1), **options)
     with pytest.raises(UsageError, match=r"^no policy acts in the space"):
         make_policy("random", Stand(spaces.Text(4)))
-    assert POLICIES.names() == ["brownian", "follower", "mixture", "random"]
+    assert POLICIES.names() == ["brownian", "finder", "follower", "mixture", "random"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "steps"),
+    [("NewPosition", 1.0, 3), ("MoreDistractors", 1.0, 6), ("Embodied", 0.7, 35)],
+)
+def test_the_finder_brings_targets_to_the_goal(name: str, rate: float, steps: float) -> None:
+    envs = gym.make_vec(
+        f"equiworld/SpriteworldGoalFinding{name}-v0", 40, autoreset_mode="SameStep", observation="factors"
+    )
+    policy, rng = make_policy("finder", envs, epsilon=0.0), np.random.default_rng(0)
+    observations, infos = envs.reset(seed=0)
+    over, solved, lengths = (np.zeros(40, dtype=kind) for kind in (bool, bool, int))
+    while not over.all():
+        actions = policy(observations, infos, rng)
+        assert envs.action_space.contains(actions)
+        lengths += ~over
+        observations, _, terminated, truncated, infos = envs.step(actions)
+        solved |= terminated & ~over
+        over |= terminated | truncated
+    assert solved.mean() >= rate and lengths.mean() <= steps
+
+
+def test_the_finder_drags_too_and_where_goals_are_lines() -> None:
+    task = FindGoalPosition(goal_position=(0.0, 0.5), weights_dimensions=(1, 0), terminate_distance=0.1)
+    dragging = replace(CONFIGS["goal_finding_new_shape"], task=task, action_space=DragAndDrop(symmetric=False))
+    envs = SpriteworldVectorEnv(20, dragging)
+    policy, rng = make_policy("finder", envs, epsilon=0.0), np.random.default_rng(0)
+    observations, infos = envs.reset(seed=0)
+    before = np.asarray(infos["factors"])[:, 1]
+    actions = policy(observations, infos, rng)
+    _, _, terminated, _, infos = envs.step(actions)
+    assert terminated.all()
+    np.testing.assert_allclose(actions[:, 0], actions[:, 0].clip(0, 1))
+    assert before.min() > 0  # somewhere else than in the goal's corner
+
+
+def test_the_finder_explores_as_often_as_it_is_told_and_plays_nothing_else() -> None:
+    envs = gym.make_vec("equiworld/SpriteworldGoalFindingEmbodied-v0", 400, observation="factors")
+    infos = envs.reset(seed=0)[1]
+    sure, rng = make_policy("finder", envs, epsilon=0.0), np.random.default_rng(0)
+    unsure = make_policy("finder", envs, epsilon=0.5)
+    differ = (sure(None, infos, rng) != unsure(None, infos, rng)).any(1).mean()
+    assert abs(differ - 0.5 * 7 / 8) < 0.08
+    with pytest.raises(UsageError, match="epsilon must be a probability, got 2"):
+        make_policy("finder", envs, epsilon=2)
+    for other in ("SpriteworldSorting", "FlatLand"):
+        with pytest.raises(UsageError, match="'finder' plays goal finding of Spriteworld alone"):
+            make_policy("finder", gym.make_vec(f"equiworld/{other}-v0", 2))
