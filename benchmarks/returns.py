@@ -26,10 +26,15 @@ from typing import Any
 
 import numpy as np
 
+from equiworld.agents.training import EVALUATION_SEED, make_envs
+from equiworld.agents.vec_env import success
+from equiworld.datasets.rollouts.command_line import key_values
+from equiworld.envs.policies import make_policy
 from equiworld.metrics.aggregates import interquartile_mean, interval
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).resolve().parent / "results"
+SCRIPTS = RESULTS / "returns_scripts.json"
 PAGE = ROOT / "docs" / "agents.md"
 VIEWS = ("latents", "dream", "pixels", "factors")
 _KEPT = ("return.mean", "success.rate", "length.mean", "normalised.return")
@@ -51,6 +56,7 @@ class Experiment:
         recorded: Steps that are recorded at random for the world model; 0: it does not learn from a recording.
         world_model: Options of the world model.
         episodes: By which an agent is measured at the end.
+        script: A policy that reads the factors, to compare with; none: there is none.
     """
 
     env: str
@@ -63,6 +69,7 @@ class Experiment:
     recorded: int = 0
     world_model: tuple[str, ...] = ()
     episodes: int = 100
+    script: str = ""
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -112,6 +119,7 @@ EXPERIMENTS = {
         pixels=("--learning-rate=3e-4",),
         recorded=10_000,
         world_model=(*_SHARP, "--epochs=10"),
+        script="finder",
     ),
     "select-move": Experiment(
         "equiworld/SpriteworldGoalFindingNewPosition-v0",
@@ -121,6 +129,7 @@ EXPERIMENTS = {
         pixels=("--learning-rate=3e-4",),
         recorded=10_000,
         world_model=(*_SHARP, "--epochs=10"),
+        script="finder",
     ),
     "breakout": Experiment(
         "equiworld/Breakout-v0",
@@ -132,6 +141,7 @@ EXPERIMENTS = {
         recorded=10_000,
         world_model=(*_SHARP, "--epochs=15"),
         episodes=30,
+        script="follower",
     ),
 }
 
@@ -219,6 +229,29 @@ def measured(name: str, view: str, seed: int, asked: argparse.Namespace) -> dict
     }
 
 
+def scripted(it: Experiment) -> dict[str, float | None]:
+    """What a script reaches in the episodes that agents are measured by: mean return, success and steps."""
+    envs = make_envs(it.env, key_values(it.env_options, "--env-options"), it.episodes)
+    policy, rng = make_policy(it.script, envs, epsilon=0.0), np.random.default_rng(0)
+    copies: Any = envs  # gymnasium's own signature knows of one seed alone
+    observations, infos = copies.reset(seed=[EVALUATION_SEED + row for row in range(it.episodes)])
+    policy.reset(np.ones(it.episodes, dtype=bool), rng)
+    going, returns, lengths = (np.full(it.episodes, start) for start in (True, 0.0, 0))
+    solved: list[bool | None] = [None] * it.episodes
+    while going.any():
+        observations, rewards, terminated, truncated, infos = envs.step(policy(observations, infos, rng))
+        over = terminated | truncated
+        returns, lengths = returns + going * rewards, lengths + going
+        for row in np.flatnonzero(going & over):
+            last = {name: infos["final_info"][name][row] for name in ("success",) if name in infos["final_info"]}
+            solved[row] = success(last, bool(terminated[row]))
+        policy.reset(over, rng)
+        going &= ~over
+    envs.close()
+    rate = None if None in solved else float(np.mean([bool(each) for each in solved]))
+    return {"return": float(returns.mean()), "success": rate, "length": float(lengths.mean())}
+
+
 def shown(command: Sequence[str], folder: Path) -> str:
     """A command line as it is noted, with places from the folder of runs on."""
     return " ".join(["python", *command]).replace(f"{folder}/", "")
@@ -234,6 +267,7 @@ def table() -> str:
     """Interquartile means of the runs' mean returns with their intervals, and what else was measured."""
     lines = ["| experiment | agent sees | return (IQM, 95 %) | success | steps of an episode | seeds |"]
     lines.append("| --- | --- | --- | --- | --- | --- |")
+    scripts = json.loads(SCRIPTS.read_text()) if SCRIPTS.exists() else {}
     for name in EXPERIMENTS:
         found = records(name)
         for view in VIEWS:
@@ -250,6 +284,13 @@ def table() -> str:
                 values = [each["values"][key] for each in runs if each["values"][key] is not None]
                 cells.append(form.format(np.mean(values)) if values else "–")
             lines.append("| " + " | ".join([*cells, str(len(runs))]) + " |")
+        if found and name in scripts:
+            known = scripts[name]
+            rate = "–" if known["success"] is None else f"{known['success']:.0%}"
+            lines.append(
+                f"| {name} | factors, by a script (`{EXPERIMENTS[name].script}`) | {known['return']:.3g} | {rate}"
+                f" | {known['length']:.1f} |  |"
+            )
         if found:
             random = found[0]["random"]
             rate, length = (random[key] or {} for key in ("success", "length"))
@@ -307,6 +348,10 @@ def main() -> None:
         ]
         with ThreadPoolExecutor(asked.jobs) as pool:
             list(pool.map(one, work))
+        known = json.loads(SCRIPTS.read_text()) if SCRIPTS.exists() else {}
+        found = {name: scripted(EXPERIMENTS[name]) for name in asked.experiments if EXPERIMENTS[name].script}
+        if found:
+            SCRIPTS.write_text(json.dumps(known | found, indent=1) + "\n")
     write_table()
     print(table())
 

