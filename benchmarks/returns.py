@@ -263,6 +263,11 @@ def records(name: str) -> list[dict[str, Any]]:
     return list(json.loads(path.read_text())) if path.exists() else []
 
 
+def rounded(value: Any) -> str:
+    """Three digits, or all before the point."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def table() -> str:
     """Interquartile means of the runs' mean returns with their intervals, and what else was measured."""
     lines = ["| experiment | agent sees | return (IQM, 95 %) | success | steps of an episode | seeds |"]
@@ -276,9 +281,9 @@ def table() -> str:
                 continue
             returns = np.array([each["values"]["return.mean"] for each in runs])
             spread = interval(interquartile_mean, returns)
-            text = f"{spread.value:.3g}"
-            if spread.low is not None:
-                text += f" ({spread.low:.3g} to {spread.high:.3g})"
+            text = rounded(spread.value)
+            if spread.low is not None and spread.high is not None:
+                text += f" ({rounded(spread.low)} to {rounded(spread.high)})"
             cells = [name, view, text]
             for key, form in (("success.rate", "{:.0%}"), ("length.mean", "{:.1f}")):
                 values = [each["values"][key] for each in runs if each["values"][key] is not None]
@@ -288,13 +293,13 @@ def table() -> str:
             known = scripts[name]
             rate = "–" if known["success"] is None else f"{known['success']:.0%}"
             lines.append(
-                f"| {name} | factors, by a script (`{EXPERIMENTS[name].script}`) | {known['return']:.3g} | {rate}"
+                f"| {name} | factors, by a script (`{EXPERIMENTS[name].script}`) | {rounded(known['return'])} | {rate}"
                 f" | {known['length']:.1f} |  |"
             )
         if found:
             random = found[0]["random"]
             rate, length = (random[key] or {} for key in ("success", "length"))
-            cells = [name, "nothing: random", f"{np.mean([each['random']['return']['mean'] for each in found]):.3g}"]
+            cells = [name, "nothing: random", rounded(np.mean([each["random"]["return"]["mean"] for each in found]))]
             cells += [f"{rate['rate']:.0%}" if rate.get("rate") is not None else "–", f"{length['mean']:.1f}", ""]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
