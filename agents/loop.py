@@ -38,6 +38,7 @@ from .checkpoints import own_random_states, plain
 from .dream import DREAM
 from .observers import Latents, is_image
 from .options import WORLD_MODEL, AgentOptions, RunOptions
+from .rewards import Rewards
 from .training import EPISODES, AgentTrainer, Listener, check_limit, keep_world_model, log_episodes, make_envs
 
 ROLLOUTS, ROUNDS = "rollouts", "rounds"
@@ -99,9 +100,12 @@ class DreamLoop:
             content = runs.load_checkpoint(resume)
             try:
                 self.round, self.episodes = int(content["round"]), list(content["episodes"])
+                self._rewards = content.get("rewards")  # older checkpoints are without
+                if self._rewards is not None:
+                    Rewards(1).set_spread(self._rewards)
             except (KeyError, TypeError, ValueError) as error:
                 raise runs.RunError(f"{resume / runs.CHECKPOINT} cannot be continued: {error}") from error
-            self._policy, self._rewards = content["model"], content.get("rewards")
+            self._policy = content["model"]
 
     @property
     def steps(self) -> int:
@@ -162,7 +166,9 @@ class DreamLoop:
         place.mkdir()
         runs.write_config(place, trainer.options.flat())
         try:
-            if not trainer.fit(place, _Within(listener, self.steps), stopped):
+            # The round is worth more than the time of its evaluation, which is played to its end.
+            last = trainer.options.total
+            if not trainer.fit(place, _Within(listener, self.steps), lambda: trainer.steps < last and stopped()):
                 return False
             self._policy = {name: value.clone() for name, value in trainer.algorithm.policy.state_dict().items()}
             self._rewards = plain(trainer.envs.rewards.get_state())

@@ -196,7 +196,12 @@ def acts_in(options: AgentOptions, kept: Path) -> tuple[str, dict[str, Any]]:
             return str(content["env"]), dict(content["env_options"])
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise runs.RunError(f"{note} is damaged: {error}") from error
-    dreams = open_dreams(_place(options.run.world_model, kept), get_device(options.run.device))
+    try:
+        dreams = open_dreams(_place(options.run.world_model, kept), get_device(options.run.device))
+    except UsageError as error:
+        raise UsageError(
+            f"{kept.parent} does not say where its dreams were recorded, and needs the recording: {error}"
+        ) from error
     return dreams.env_id, dreams.env_options
 
 
@@ -242,9 +247,15 @@ def play_episodes(
     """
     if not sample:
         return _play_episodes(algorithm, envs, first_seed, True, stopped)
+    actions = algorithm.action_space
+    before = actions.np_random.bit_generator.state
     with own_random_states(algorithm.device):
         set_random_seed(first_seed)
-        return _play_episodes(algorithm, envs, first_seed, False, stopped)
+        actions.seed(first_seed)  # from which agents explore that draw none of the likeliest actions
+        try:
+            return _play_episodes(algorithm, envs, first_seed, False, stopped)
+        finally:
+            actions.np_random.bit_generator.state = before
 
 
 def _play_episodes(
@@ -400,9 +411,9 @@ class AgentTrainer:
         left = self.options.total - self.steps
         if self.world_model is not None and not (run / WORLD_MODEL).is_dir():
             keep_world_model(Path(self.options.run.world_model), run / WORLD_MODEL, self._base)
-            if self._dreams is not None:
-                content = {"env": self._dreams.env_id, "env_options": self._dreams.env_options}
-                runs.write_json(run / WORLD_MODEL / _RECORDED, content)
+        if self._dreams is not None and not (run / WORLD_MODEL / _RECORDED).is_file():
+            content = {"env": self._dreams.env_id, "env_options": self._dreams.env_options}
+            runs.write_json(run / WORLD_MODEL / _RECORDED, content)
         listener.start(self.options.total, self.steps)
         with (
             SummaryWriter(str(run), purge_step=self.steps + 1 if self.steps else None) as writer,
@@ -454,13 +465,13 @@ class _Hooks(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         counts, asked, steps = self.trainer.counts, self.trainer.options.run, self.trainer.steps
-        stop = self.stopped()
-        if stop or not steps or steps // asked.checkpoint_every > counts.saved:
+        if self.stopped():
             self.save()
-        if stop:
             raise Stopped
         if steps // asked.eval_every > counts.evaluated:
             self.evaluate()
+        if not steps or steps // asked.checkpoint_every > counts.saved:
+            self.save()
 
     def _on_step(self) -> bool:
         return True
@@ -478,7 +489,6 @@ class _Hooks(BaseCallback):
 
     def _on_training_end(self) -> None:
         if self.unfinished:
-            self.save()  # evaluations take long where episodes are
             self.evaluate()
         self.save()
         self._write_episodes()
@@ -615,4 +625,6 @@ def load_agent(run: str | Path, episodes: int | None = None) -> TrainedAgent:
         warnings.simplefilter("ignore", UserWarning)  # about sizes of rollouts, of which there will be none
         algorithm = build_agent(options.agent_name, agent, envs, policy, policy_options, options.run.seed, str(device))
     runs.load_weights(algorithm.policy, content["model"], place / runs.CHECKPOINT)
+    if (rate := content.get("counters", {}).get("exploration_rate")) is not None:
+        algorithm.exploration_rate = float(rate)  # type: ignore[attr-defined]
     return TrainedAgent(options, algorithm, envs, model)

@@ -279,6 +279,8 @@ class FinderPolicy(Policy):
     ) -> NDArray[np.int64]:
         """Actions [N, 2]: to the nearest target that is wanted [N, S], and with it to the goal."""
         every, body = np.arange(len(factors)), np.maximum((factors[..., 2] != 0).sum(1) - 1, 0)
+        others = wanted & (np.arange(wanted.shape[1]) != body[:, None])
+        wanted = np.where(others.any(1)[:, None], others, wanted)  # the body comes last, where it is a target itself
         steps = factors[..., :2] - factors[every, body, None, :2]
         nearest = np.where(wanted, np.abs(steps).sum(-1), np.inf).argmin(1)
         # Whoever walks in steps comes within half a step along x and y.

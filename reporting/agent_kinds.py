@@ -127,7 +127,8 @@ def correlations(found: Sequence[MeasuredAgent]) -> list[Correlation]:
     """Rank correlations of what is known of world models with the returns of the agents that see through them.
 
     Only agents of one algorithm and as many steps are compared. Agents that changed the encoder are left out, since
-    the model was measured before; so are metrics of fewer than three models, and those that are the same throughout.
+    the model was measured before; so are metrics that are not known of all of them, and those that are the same
+    throughout. It takes three world models or more.
 
     Args:
         found: Runs in one environment.
@@ -141,10 +142,9 @@ def correlations(found: Sequence[MeasuredAgent]) -> list[Correlation]:
         if sum(other == agent for other, _ in alike) > 1:
             agent = f"{agent}, {steps} steps"
         models, values = {each.world_sha256 for each in members}, {}
-        for name in dict.fromkeys(name for each in members for name in each.world or {}):
-            held = [each for each in members if each.world and each.world.get(name) is not None]
-            sides = [(each.world or {})[name] for each in held], [each.score for each in held]
-            if len({each.world_sha256 for each in held}) > 2 and all(len(set(side)) > 1 for side in sides):
+        for name in members[0].world or {} if len(models) > 2 else ():
+            sides = [(each.world or {}).get(name) for each in members], [each.score for each in members]
+            if None not in sides[0] and all(len(set(side)) > 1 for side in sides):
                 values[name] = float(stats.spearmanr(*sides).statistic)
         if values:
             answer.append(Correlation(agent, len(members), len(models), values))

@@ -307,7 +307,7 @@ def check_agents(paths: Sequence[Path]) -> list[AgentOptions]:
         if endless(key_values(options.run.env_options, "--env-options")):
             raise UsageError(
                 f"{path} plays without a limit of time, and its episodes need not end:"
-                " agents that were trained with --env-options max_episode_steps=N are accepted"
+                " agents of environments with a limit (--env-options max_episode_steps=N, or their own) are accepted"
             )
         first, other = _environment(found[0]), _environment(options)
         if first != other:

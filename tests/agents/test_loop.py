@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -70,6 +71,33 @@ def test_rounds_that_were_stopped_go_on_as_if_they_had_not_been(whole: Path, tmp
     assert one["round"] == two["round"] == 2 and one["episodes"] == two["episodes"]
     assert all(torch.equal(value, two["model"][name]) for name, value in one["model"].items())
     assert one["rewards"]["count"] == two["rewards"]["count"] > 2 * 64  # of both rounds
+
+
+def test_a_round_is_kept_whose_last_evaluation_is_asked_to_stop(whole: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    options = read_agent_request(LOOP).options
+    run.mkdir()
+    runs.write_config(run, options.flat())
+    made, notes = DreamLoop(options), Notes()
+
+    def within() -> bool:  # asked while an evaluation is played, and never before
+        return any(frame.function == "_play_episodes" for frame in inspect.stack(0))
+
+    stops = iter([False, True])
+    assert not made.fit(run, notes, lambda: within() or (made.round > 0 and next(stops, True)))
+    assert made.round == 1 and runs.load_checkpoint(run)["round"] == 1
+    loop(run)
+    assert runs.load_checkpoint(run)["episodes"] == runs.load_checkpoint(whole)["episodes"]
+
+
+def test_a_checkpoint_without_how_returns_spread(whole: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    content = runs.load_checkpoint(run)
+    runs.save_checkpoint(run, content | {"rewards": {"mean": 0.0}})
+    with pytest.raises(runs.RunError, match=r"last\.pt cannot be continued: 'var'"):
+        DreamLoop(read_agent_request([f"--resume={run}"]).options, run)
+    runs.save_checkpoint(run, {name: value for name, value in content.items() if name != "rewards"})
+    assert DreamLoop(read_agent_request([f"--resume={run}"]).options, run).round == 2  # as older ones are
 
 
 def test_what_rounds_leave(whole: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import json
 import random
@@ -143,23 +144,64 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
     assert first == second
 
 
-def test_a_run_that_is_stopped_in_its_evaluations_goes_on_with_them(tmp_path: Path) -> None:
-    arguments = [*PPO, "--world-model=factors", "--normalize-reward"]
+@pytest.mark.parametrize("own", [[*PPO, "--normalize-reward"], [*PPO, "--eval-sample"], [*DQN, "--eval-sample"]])
+def test_a_run_that_is_stopped_in_its_evaluations_goes_on_with_them(own: list[str], tmp_path: Path) -> None:
+    arguments = [*own, "--world-model=factors"]
     fit(tmp_path / "whole", arguments)
-    run, stops, within = tmp_path / "parts", [], 0
-    while not stops or stops[-1] is not None:
-        options = read_agent_request([*COMMON, *arguments]).options
-        if not run.exists():
-            run.mkdir()
-            runs.write_config(run, options.flat())
-        trainer = AgentTrainer(options, run if stops else None)
+    run, within, complete = tmp_path / "parts", [], False
+    run.mkdir()
+    runs.write_config(run, read_agent_request([*COMMON, *arguments]).options.flat())
+    while not complete:
+        request = read_agent_request([f"--resume={run}"])
+        trainer = AgentTrainer(request.options, run if within else None)
         asked = itertools.count(1)
-        complete = trainer.fit(run, Silent(), lambda asked=asked: next(asked) > 9)  # type: ignore[misc]
-        within += not complete and trainer.counts.evaluated < trainer.steps // 40
-        stops.append(None if complete else trainer.steps)
+
+        def stopped(trainer: Any = trainer, asked: Any = asked) -> bool:  # once within each evaluation
+            playing = any(frame.function == "_play_episodes" for frame in inspect.stack(0))
+            return playing and trainer.steps not in within and next(asked) > 3
+
+        complete = trainer.fit(run, Silent(), stopped)
+        if not complete:
+            within.append(trainer.steps)
         trainer.close()
-    assert within >= 2 and 96 in stops  # the last evaluation too
+    assert within == [each["step"] for each in outcome(run)["episodes.json"]][::2]  # of two episodes each
     same(outcome(tmp_path / "whole"), outcome(run))
+    agent = equiworld.agents.load(run)
+    rate = outcome(run)["counters"].get("exploration_rate")
+    assert getattr(agent.algorithm, "exploration_rate", None) == rate
+    played = [play_episodes(agent.algorithm, agent.envs, sample="--eval-sample" in own) for _ in range(2)]
+    assert played[0] == played[1]
+    last = [each for each in outcome(run)["episodes.json"] if each["step"] == 96]
+    assert [{"step": 96, **each} for each in played[0]] == last
+
+
+def test_an_evaluation_is_written_once_whatever_happens_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [*PPO, "--world-model=factors", "--eval-every=32", "--checkpoint-every=32"]
+    fit(tmp_path / "whole", arguments)
+
+    class Killed(Exception):
+        pass
+
+    class Kills(Silent):
+        def update(self, done: int, mean_return: float | None, steps_per_second: float) -> None:
+            if done > 64:
+                raise Killed
+
+    run = tmp_path / "parts"
+    options = read_agent_request([*COMMON, *arguments]).options
+    run.mkdir()
+    runs.write_config(run, options.flat())
+    trainer = AgentTrainer(options)
+    with pytest.raises(Killed):
+        trainer.fit(run, Kills())
+    trainer.close()
+    fit(run, arguments)
+    same(outcome(tmp_path / "whole"), outcome(run))
+    whole, parts = scalars(tmp_path / "whole"), scalars(run)
+    assert whole["eval/mean_reward"] == parts["eval/mean_reward"]
+    assert [step for step, _ in parts["eval/mean_reward"]] == [32, 64, 96]
 
 
 def test_continuous_actions_too(tmp_path: Path) -> None:

@@ -311,3 +311,15 @@ def test_the_finder_explores_as_often_as_it_is_told_and_plays_nothing_else() -> 
     for other in ("SpriteworldSorting", "FlatLand"):
         with pytest.raises(UsageError, match="'finder' plays goal finding of Spriteworld alone"):
             make_policy("finder", gym.make_vec(f"equiworld/{other}-v0", 2))
+
+
+def test_the_finder_walks_to_the_goal_itself_where_all_sprites_belong_there() -> None:
+    every = replace(CONFIGS["goal_finding_embodied"], task=FindGoalPosition(terminate_distance=0.1))
+    envs = SpriteworldVectorEnv(40, every, max_episode_steps=300, autoreset_mode="SameStep")
+    policy, rng = make_policy("finder", envs, epsilon=0.0), np.random.default_rng(0)
+    observations, infos = envs.reset(seed=0)
+    solved = np.zeros(40, dtype=bool)
+    for _ in range(290):
+        observations, _, terminated, _, infos = envs.step(policy(observations, infos, rng))
+        solved |= terminated
+    assert solved.mean() > 0.7

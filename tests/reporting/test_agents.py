@@ -239,6 +239,15 @@ def test_agents_that_learnt_in_dreams_are_measured_where_these_were_recorded(
     assert found[0].options["dreams' horizon"] == 5 and found[0].reference == found[1].reference
     last = [each for each in json.loads((run / "episodes.json").read_text()) if each["step"] == 48]
     assert last == [{"step": 48, **episode} for episode in found[0].episodes]
+    note, recording = run / "world_model" / "recorded.json", (tmp_path / "torus.h5").read_bytes()
+    kept = note.read_bytes()
+    note.unlink()  # as runs of earlier versions are
+    (tmp_path / "torus.h5").unlink()
+    with pytest.raises(UsageError, match=r"version_1 does not say where its dreams were recorded, and needs the rec"):
+        agents.check_agents([run])
+    (tmp_path / "torus.h5").write_bytes(recording)
+    assert train.main([f"--resume={run}", "--steps=64"]) == 0 and note.read_bytes() == kept
+    found = agents.evaluate_agents([run], Asked(3), ["reconstruction"])
     (tmp_path / "torus.h5").unlink()  # nobody asks for the recording any more
     shutil.rmtree(tmp_path / "version_0")
     assert agents.evaluate_agents([run], Asked(3), ["reconstruction"])[0].episodes == found[0].episodes
