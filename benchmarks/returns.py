@@ -54,6 +54,7 @@ class Experiment:
         pixels: More options of agents that see pixels.
         dream: Options of agents in dreams; none: there are none.
         recorded: Steps that are recorded at random for the world model; 0: it does not learn from a recording.
+        recorded_options: More keyword arguments of the environment while it is recorded.
         world_model: Options of the world model.
         episodes: By which an agent is measured at the end.
         script: A policy that reads the factors, to compare with; none: there is none.
@@ -67,6 +68,7 @@ class Experiment:
     pixels: tuple[str, ...] = ()
     dream: tuple[str, ...] = ()
     recorded: int = 0
+    recorded_options: tuple[str, ...] = ()
     world_model: tuple[str, ...] = ()
     episodes: int = 100
     script: str = ""
@@ -128,6 +130,8 @@ EXPERIMENTS = {
         agent=_SPRITES,
         pixels=("--learning-rate=3e-4",),
         recorded=10_000,
+        # Sprites hardly move at random: in whole episodes there would be 500 scenes, and a VAE would draw no others.
+        recorded_options=("max_episode_steps=2",),
         world_model=(*_SHARP, "--epochs=10"),
         script="finder",
     ),
@@ -174,8 +178,8 @@ def world_model(it: Experiment, seed: int, folder: Path) -> tuple[list[list[str]
     if it.recorded:
         collect = ["-m", "equiworld.datasets.rollouts", "collect", f"--env={it.env}", f"--steps={it.recorded}"]
         collect += [f"--seed={seed}", f"--out={recording}"]
-        if it.env_options:
-            collect += ["--env-options", *it.env_options]
+        if options := (*it.env_options, *it.recorded_options):
+            collect += ["--env-options", *options]
         commands = [collect, [*fit, f"--dataset={recording}"]]
     done = target / "commands.json"  # written when all of them are through
     if not done.exists() or json.loads(done.read_text()) != commands:
