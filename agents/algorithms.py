@@ -259,7 +259,7 @@ _COUNTS += ("buffer_size", "train_freq", "target_update_interval")
 _COUNTS += ("rounds", "dream_steps", "dreams", "horizon", "latents", "vae_epochs", "dynamics_epochs")
 _ABOVE_ZERO: tuple[str, ...] = ("learning_rate", "clip_range", "clip_range_vf", "target_kl", "max_grad_norm")
 _ABOVE_ZERO += ("rms_prop_eps", "reward_scale")
-_OF_ENVS = {"reward_scale", "normalize_reward"}  # which see to them
+_OF_ENVS = ("reward_scale", "normalize_reward")  # options of what lies between environments and algorithm: rewards.py
 _SHARES = ("gamma", "gae_lambda", "tau", "exploration_fraction", "exploration_initial_eps", "exploration_final_eps")
 _NOT_NEGATIVE = (
     "temperature",
@@ -345,7 +345,7 @@ def build_agent(
         UsageError: The options do not go together.
     """
     options = options.ppo() if isinstance(options, DreamPPOOptions) else options
-    names = {field.name for field in dataclasses.fields(options)} - _OF_ENVS
+    names = [field.name for field in dataclasses.fields(options) if field.name not in _OF_ENVS]
     given = {each: getattr(options, each) for each in names}
     policy_options = dict(policy_options)
     if (units := given.pop("net_arch")) is not None:

@@ -237,4 +237,4 @@ class LatentVectorEnv(VectorWrapper):
 
 def part(batch: Any, rows: Any) -> Any:
     """Some rows of a batch, or one of them, of a ``Dict`` too."""
-    return {name: part[rows] for name, part in batch.items()} if isinstance(batch, dict) else batch[rows]
+    return {name: entry[rows] for name, entry in batch.items()} if isinstance(batch, dict) else batch[rows]

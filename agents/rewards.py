@@ -17,8 +17,8 @@ class Rewards:
     """Scales the rewards of a vector environment; returns that are reported are not touched by it.
 
     Normalised rewards are those over the running standard deviation of the discounted return so far, cut at -10 and
-    10: the definition of ``VecNormalize`` in stable-baselines3 and of ``NormalizeReward`` in Gymnasium. Their mean
-    stays, so that what is good and what is bad stays so.
+    10: the definition of ``VecNormalize`` in stable-baselines3. Their mean stays, so that what is good and what is bad
+    stays so.
 
     Args:
         number: Copies of the environment.

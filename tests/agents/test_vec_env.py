@@ -12,7 +12,7 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from equiworld.agents.latent import LatentEnv
 from equiworld.agents.observers import Factors, Latents
@@ -26,6 +26,16 @@ def model(tiny: Callable[..., Assembly]) -> Any:
     return tiny("vae", architecture="forward", latents=4).model.eval()
 
 
+def begin_alike(ours: VecEnv, theirs: VecEnv) -> None:
+    """Seeds and resets both: spaces and first observations are the same."""
+    assert ours.observation_space == theirs.observation_space and ours.action_space == theirs.action_space
+    first: list[Any] = []
+    for envs in (ours, theirs):
+        envs.seed(7)
+        first.append(envs.reset())
+    np.testing.assert_allclose(*first, atol=1e-5)
+
+
 @pytest.mark.parametrize("stack", [1, 2])
 def test_it_equals_the_loop_of_stable_baselines3(
     model: Any, small: dict[str, Any], goal_envs: Callable[..., Any], stack: int
@@ -37,10 +47,7 @@ def test_it_equals_the_loop_of_stable_baselines3(
     inner = goal_envs(3)
     ours = SB3VecEnv(inner, Latents(model, inner.single_observation_space), stack)
     theirs = DummyVecEnv([scalar] * 3)
-    assert ours.observation_space == theirs.observation_space and ours.action_space == theirs.action_space
-    ours.seed(7)
-    theirs.seed(7)
-    np.testing.assert_allclose(ours.reset(), theirs.reset(), atol=1e-5)
+    begin_alike(ours, theirs)
     ends = 0
     for action in np.random.default_rng(0).integers(0, 4, (30, 3)):
         (seen, rewards, dones, infos), (their_seen, *others, their_infos) = ours.step(action), theirs.step(action)
@@ -73,10 +80,7 @@ def test_vector_environments_of_stable_baselines3_are_seen_the_same_way(
     ours = SB3VecEnv(inner, observer(inner, inner.single_observation_space), stack)
     theirs = VecMonitor(DummyVecEnv([lambda: gym.make("equiworld/FlatLandGoal-v0", **options)] * 3))
     other = LatentVecEnv(theirs, observer(theirs.envs[0], theirs.observation_space), stack)
-    assert ours.observation_space == other.observation_space and ours.action_space == other.action_space
-    ours.seed(7)
-    other.seed(7)
-    np.testing.assert_allclose(ours.reset(), other.reset(), atol=1e-5)
+    begin_alike(ours, other)
     ends = 0
     for action in np.random.default_rng(0).integers(0, 4, (30, 3)):
         (first, *told, infos), (second, *their, their_infos) = ours.step(action), other.step(action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -188,12 +189,17 @@ def test_presets_have_the_published_settings(
 
 
 def test_no_option_of_an_objective_is_one_of_what_it_goes_with() -> None:
+    def check(dataset: str, parts: dict[str, str]) -> None:
+        types, _ = read_options("vae", dataset, {}, parts)
+        names = [field.name for options in types.values() for field in dataclasses.fields(options)]
+        assert len(names) == len(set(names)), (dataset, parts)
+
     for name in NAMES:
         for kind, registry in PARTS.items():
             for other in registry.names() if kind != "objective" else ():
-                read_options("vae", "flatland", {}, {"objective": name, kind: other})
+                check("flatland", {"objective": name, kind: other})
         for dataset in DATASETS.names():
-            read_options("vae", dataset, {}, {"objective": name})
+            check(dataset, {"objective": name})
 
 
 def test_models_of_actions_take_those_that_weigh_the_divergence() -> None:
